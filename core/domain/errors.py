@@ -75,7 +75,7 @@ class AppError(Exception):
         detail: str,
         *,
         errors: tuple[FieldError, ...] = (),
-        **numbers: int | float | str,
+        **numbers: float | str,
     ) -> None:
         super().__init__(detail)
         self.code = code
@@ -106,7 +106,7 @@ class Conflict(AppError):
 class Unavailable(AppError):
     """A part the service needs does not answer now; the same request may succeed later."""
 
-    def __init__(self, detail: str, **numbers: int | float | str) -> None:
+    def __init__(self, detail: str, **numbers: float | str) -> None:
         super().__init__(ErrorCode.DEPENDENCY_DOWN, detail, **numbers)
 
 
