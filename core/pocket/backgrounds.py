@@ -55,7 +55,7 @@ def _sky(rng: np.random.Generator) -> Floats:
     height = (DOWN / SIDE)[..., None]
     air = (1 - height) * _flat(95, 165, 235) + height * _flat(170, 212, 246)
     cover = np.clip((_cloud(rng, 16, 21) - 0.5) * 1.6, 0, 1)
-    return air * (1 - cover) + cover * _flat(244, 248, 252)
+    return np.asarray(air * (1 - cover) + cover * _flat(244, 248, 252), np.float32)
 
 
 def _water(rng: np.random.Generator) -> Floats:
@@ -68,7 +68,7 @@ def _wood(rng: np.random.Generator) -> Floats:
     shades = rng.uniform(-14, 14, SIDE)[index][..., None]
     gap = np.clip(1.6 - np.abs((ACROSS + offset) % plank - 1), 0, 1)[..., None]
     grain = 6 * _cloud(rng, 32, 5)
-    return (_flat(152, 102, 58) + grain + shades) * (1 - 0.45 * gap)
+    return np.asarray((_flat(152, 102, 58) + grain + shades) * (1 - 0.45 * gap), np.float32)
 
 
 def _night(rng: np.random.Generator) -> Floats:
@@ -87,7 +87,8 @@ def _brick(rng: np.random.Generator) -> Floats:
     x = x + (course % 2) * 8
     shades = rng.uniform(-12, 12, (10, 10))[course, np.floor(x / 16).astype(int)][..., None]
     joint = np.clip(1.5 - np.minimum(np.abs(y % 8 - 0.8), np.abs(x % 16 - 0.8)), 0, 1)[..., None] * 0.7
-    return (_flat(166, 80, 62) + shades) * (1 - joint) + joint * _flat(200, 190, 180)
+    wall = (_flat(166, 80, 62) + shades) * (1 - joint) + joint * _flat(200, 190, 180)
+    return np.asarray(wall, np.float32)
 
 
 def _snow(rng: np.random.Generator) -> Floats:

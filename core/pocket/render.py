@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from core.pocket.backgrounds import ACROSS, DOWN, SIDE, Floats, draw_background
 from core.pocket.scenes import Colour, Scene, SceneObject, Shape, Size, Style, Texture
@@ -15,7 +15,7 @@ Rgb = tuple[float, float, float]
 Points = list[tuple[float, float]]
 
 _OVERSAMPLING: Final = 4
-_RADII: Final = {Size.SMALL: (10.0, 12.5), Size.LARGE: (18.0, 22.0)}
+_RADII: Final = {Size.SMALL: (10.5, 12.8), Size.LARGE: (18.0, 22.0)}
 _HALF: Final = SIDE / 2
 _PATTERN_PERIOD: Final = 8.0  # pixels between stripes and between dots
 _TILE: Final = 4  # pixels on the side of a mosaic stone
@@ -50,23 +50,25 @@ def render(scene: Scene) -> Rendered:
     for index, thing in enumerate(scene.objects):
         x, y = _centre(thing, index=index, paired=len(scene.objects) == 2)
         masks[index] = _cover(thing, x, y)
-        fills.append(_fill(thing, x, y))
-    canvas = _compose(backdrop, fills, masks, scene.style)
+        fills.append(_fill(thing, _pattern(thing, x, y) * _inside(masks[index])))
+    canvas = _compose(backdrop, fills, masks=masks, style=scene.style)
     return Rendered(np.clip(canvas + 0.5, 0, 255).astype(np.uint8), masks)
 
 
-def _compose(backdrop: Floats, fills: list[Floats], masks: Floats, style: Style) -> Floats:
+def _compose(backdrop: Floats, fills: list[Floats], *, masks: Floats, style: Style) -> Floats:
     """A style changes how a scene is drawn, never what can be read in it."""
     if style is Style.SKETCH:
-        backdrop, fills = _wash(backdrop, 0.35), [_wash(fill, 0.7) for fill in fills]
+        backdrop, fills = _wash(backdrop, 0.4), [_wash(fill, 0.7) for fill in fills]
     if style is Style.MOSAIC:
         backdrop = _pixelate(backdrop)
-    canvas = backdrop
+    canvas = backdrop.copy()
     for fill, mask in zip(fills, masks, strict=True):
-        canvas = canvas * (1 - mask[..., None]) + fill * mask[..., None]
+        canvas += (fill - canvas) * mask[..., None]
     if style is Style.SKETCH:
-        return canvas * (1 - _outline(masks)) + 40 * _outline(masks)
-    return canvas * _joints() if style is Style.MOSAIC else canvas
+        canvas += (40 - canvas) * _outline(masks)
+    if style is Style.MOSAIC:
+        canvas *= _joints()
+    return canvas
 
 
 def _radius(thing: SceneObject) -> float:
@@ -76,7 +78,7 @@ def _radius(thing: SceneObject) -> float:
 
 def _centre(thing: SceneObject, *, index: int, paired: bool) -> tuple[float, float]:
     """Pixels; one object roams the picture, each of a pair keeps near the middle of its own half."""
-    margin = _radius(thing) + 2
+    margin = 1.15 * _radius(thing) + 1  # a star's points reach furthest
     y = margin + thing.down * (SIDE - 1 - 2 * margin)
     if paired:
         return _HALF * (index + 0.5) + 3 * thing.across - 2, y
@@ -98,11 +100,17 @@ def _cover(thing: SceneObject, x: float, y: float) -> Floats:
     return np.asarray(large.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / 255
 
 
-def _fill(thing: SceneObject, x: float, y: float) -> Floats:
-    """The object's paint over the whole picture, pattern included; the mask cuts it out."""
+def _fill(thing: SceneObject, ink_share: Floats) -> Floats:
+    """The object's paint and ink over the whole picture; the mask cuts it out."""
     paint, ink = (np.array(colour, np.float32) for colour in _PAINT[thing.colour])
-    share = _pattern(thing, x, y)[..., None]
-    return (np.clip(paint + thing.tint, 0, 255) * (1 - share) + ink * share).astype(np.float32)
+    share = ink_share[..., None]
+    return np.asarray(np.clip(paint + thing.tint, 0, 255) * (1 - share) + ink * share, np.float32)
+
+
+def _inside(mask: Floats) -> Floats:
+    """Nought along the rim, so that stripes and dots never break an outline, and one further in."""
+    soft = Image.fromarray((mask * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(1.5))
+    return np.asarray(np.clip((np.asarray(soft, np.float32) / 255 - 0.68) * 5, 0, 1), np.float32)
 
 
 def _pattern(thing: SceneObject, x: float, y: float) -> Floats:
@@ -111,15 +119,15 @@ def _pattern(thing: SceneObject, x: float, y: float) -> Floats:
         return np.zeros((SIDE, SIDE), np.float32)
     if thing.texture is Texture.STRIPED:
         along = (ACROSS - x) * math.cos(thing.grain) + (DOWN - y) * math.sin(thing.grain)
-        return np.clip(np.sin(along * 2 * np.pi / _PATTERN_PERIOD) * 1.8 - 0.3, 0, 1)
+        return np.asarray(np.clip(np.sin(along * 2 * np.pi / _PATTERN_PERIOD) * 1.8 - 0.3, 0, 1), np.float32)
     half = _PATTERN_PERIOD / 2
     across, down = (ACROSS - x + half) % _PATTERN_PERIOD - half, (DOWN - y + half) % _PATTERN_PERIOD - half
-    return np.clip(2.9 - np.hypot(across, down), 0, 1)
+    return np.asarray(np.clip(2.9 - np.hypot(across, down), 0, 1), np.float32)
 
 
 def _wash(paint: Floats, strength: float) -> Floats:
     """Thinned with white paper."""
-    return 250 - strength * (250 - paint)
+    return np.asarray(250 - strength * (250 - paint), np.float32)
 
 
 def _outline(masks: Floats) -> Floats:
@@ -139,7 +147,8 @@ def _pixelate(paint: Floats) -> Floats:
 def _joints() -> Floats:
     """The darker lines between stones, [64, 64, 1]; a stone's edge follows an object's, so shapes stay readable."""
     line = (np.arange(SIDE) % _TILE == 0).astype(np.float32)
-    return (1 - 0.3 * np.maximum(line[:, None], line[None, :]))[..., None]
+    joint = np.maximum(line[:, None], line[None, :])[..., None]
+    return np.asarray(1 - 0.3 * joint, np.float32)
 
 
 def _circle() -> Points:

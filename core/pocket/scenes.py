@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -80,6 +80,7 @@ VALUES: Final[dict[Attribute, type[StrEnum]]] = {
 
 _Kind = TypeVar("_Kind", bound=StrEnum)
 
+_SCENE_WIDE: Final = (Attribute.BACKGROUND, Attribute.STYLE)
 _TEXTURE_ODDS: Final = (0.5, 0.25, 0.25)
 _STYLE_ODDS: Final = (0.64, 0.12, 0.12, 0.12)
 _PAIR_ODDS: Final = 0.25
@@ -134,16 +135,17 @@ def with_attribute(scene: Scene, attribute: Attribute, value: StrEnum, *, index:
     """The same scene with one attribute changed (of object `index`, where it is an object's), all accidents kept."""
     kind = VALUES[attribute]
     if not isinstance(value, kind):
-        raise ValueError(f"{value!r} is not a {attribute}")
-    if attribute in (Attribute.BACKGROUND, Attribute.STYLE):
-        return replace(scene, **{attribute: value})
-    changed = replace(scene.objects[index], **{attribute: value})
+        raise TypeError(f"{value!r} is not a {attribute}")
+    change: dict[str, Any] = {attribute.value: value}
+    if attribute in _SCENE_WIDE:
+        return replace(scene, **change)
+    changed = replace(scene.objects[index], **change)
     return replace(scene, objects=(*scene.objects[:index], changed, *scene.objects[index + 1 :]))
 
 
 def attribute_of(scene: Scene, attribute: Attribute, *, index: int = 0) -> StrEnum:
     """The value a scene has of an attribute (of object `index`, where it is an object's)."""
-    owner = scene if attribute in (Attribute.BACKGROUND, Attribute.STYLE) else scene.objects[index]
+    owner = scene if attribute in _SCENE_WIDE else scene.objects[index]
     return VALUES[attribute](getattr(owner, attribute))
 
 
