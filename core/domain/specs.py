@@ -52,6 +52,20 @@ class CrossRule(StrEnum):
     REFINE = "refine"
 
 
+class Fit(StrEnum):
+    """How a picture that is not square meets a model that is: the middle of it, or all of it with a border."""
+
+    CROP = "crop"
+    PAD = "pad"
+
+
+class Output(StrEnum):
+    """What an edit gives back: the caller's picture with the region changed, or the model's own square."""
+
+    ORIGINAL = "original"
+    MODEL = "model"
+
+
 def _refuse_bool(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
