@@ -202,7 +202,8 @@ def _nearest(values: npt.NDArray[np.bool_], width: int, height: int) -> npt.NDAr
     # In whole numbers: Pillow's own nearest filter adds up rounding errors and can miss by a pixel.
     rows = (2 * np.arange(height) + 1) * values.shape[0] // (2 * height)
     columns = (2 * np.arange(width) + 1) * values.shape[1] // (2 * width)
-    return np.take(np.take(values, rows, axis=0), columns, axis=1)
+    chosen: npt.NDArray[np.bool_] = values[rows[:, None], columns]
+    return chosen
 
 
 def _feathered(mask: Mask, original: tuple[int, ...], placement: Placement) -> PIL.Image.Image:
