@@ -1,6 +1,6 @@
 """A job, the states it passes through, and nothing about where it is kept."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, final
@@ -86,6 +86,18 @@ class Artifact:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent:
+    """A job entered a state; `number` grows over all events, so that a reader can go on where he stopped."""
+
+    number: int
+    job_id: str
+    state: JobState
+    attempt: int
+    at: datetime
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredImage:
     """A caller's image as the service keeps it: re-encoded, upright, three channels."""
 
@@ -129,6 +141,7 @@ class Job:
     cancel_requested: bool = False
     depends_on: str | None = None  # the job this one waits for
     leader: str | None = None  # the job whose result a duplicate shares
+    retry_of: str | None = None  # the failed, canceled or expired job that this one repeats
     work_key: str | None = None  # equal keys of one tenant mean identical work
     progress: Progress = field(default_factory=Progress)
     checkpoint_key: str | None = None  # in the object store
@@ -138,3 +151,7 @@ class Job:
     metrics: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
+
+    def following(self, leader: "Job") -> "Job":
+        """The same job, waiting for the result of an equal one."""
+        return replace(self, state=JobState.WAITING, queued_at=None, leader=leader.leader or leader.id)

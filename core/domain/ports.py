@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, final
 
-from core.domain.job import Artifact, Job, JobClass, JobError, JobKind, JobState, Progress, StoredImage
+from core.domain.access import ApiKey, IdempotencyRecord
+from core.domain.job import Artifact, Job, JobClass, JobError, JobEvent, JobKind, JobState, Progress, StoredImage
 
 
 @final
@@ -56,57 +57,56 @@ class JobFilter:
     limit: int = 50
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiKey:
-    """A caller's key as it is kept: the secret's SHA-256, never the secret."""
-
-    id: str
-    tenant: str
-    name: str
-    secret_sha256: str
-    scopes: frozenset[str]
-    created_at: datetime
-    expires_at: datetime | None = None
-    revoked_at: datetime | None = None
-    last_used_at: datetime | None = None
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdempotencyRecord:
-    """The first answer to a request that carried an Idempotency-Key."""
-
-    tenant: str
-    key: str
-    fingerprint: str  # SHA-256 over method, path and body
-    status: int
-    body: dict[str, Any]
-
-
 class JobRepository(Protocol):
     """Every read and write of jobs; each conditional write says whether it took effect."""
 
-    def add(self, job: Job) -> None: ...
-    def get(self, tenant: str, job_id: str) -> Job | None: ...
+    def add(self, job: Job) -> Job:
+        """Keeps a new job and returns it as it then stands.
+
+        One that waits on a job already succeeded does not wait: a duplicate has succeeded, an edit is queued.
+        """
+        ...
+
+    def get(self, tenant: str, job_id: str) -> Job | None:
+        """Also finds the tombstone of a deleted job (`deleted_at` is set)."""
+        ...
+
+    def hold(self, tenant: str, job_id: str) -> Job | None:
+        """Like `get`, and nobody else changes the job before this unit of work ends."""
+        ...
+
     def find_leader(self, tenant: str, work_key: str) -> Job | None:
-        """The live or succeeded job with this work key that later identical jobs share; None when there is none."""
+        """The unfinished or succeeded job whose result later identical jobs share, held until this unit of work ends.
+
+        Two units of work never both find None for one key at the same time.
+        """
+        ...
+
+    def has_readers(self, job_id: str) -> bool:
+        """True while unfinished edits need the artifacts of this inversion."""
         ...
 
     def list(self, query: JobFilter) -> Sequence[Job]:
-        """Newest first, keyset-paged."""
+        """Newest first, keyset-paged; tombstones are left out."""
         ...
 
-    def queue_position(self, job: Job) -> int: ...
+    def events(self, tenant: str, job_id: str, *, after: int) -> Sequence[JobEvent]:
+        """The states a job has entered since event number `after`, oldest first."""
+        ...
+
+    def queue_position(self, job: Job) -> int:
+        """How many queued jobs of this class stand before it."""
+        ...
+
     def claim_next(self, *, lease_seconds: float, classes: Sequence[JobClass]) -> Claim | None: ...
     def beat(self, claim: Claim, progress: Progress, *, lease_seconds: float) -> Beat: ...
     def save_checkpoint(self, claim: Claim, key: str, progress: Progress) -> bool: ...
-    def finish(self, claim: Claim, outcome: Outcome) -> bool:
+    def finish(self, claim: Claim, outcome: Outcome, *, retention: timedelta) -> bool:
         """The one final transition; also settles the jobs that waited for this one. False: the fence is stale."""
         ...
 
     def release(self, claim: Claim, *, count_attempt: bool) -> bool:
-        """Back to the queue, e.g. on shutdown."""
+        """Back to the queue, e.g. on shutdown; a job whose caller has asked to cancel it ends instead."""
         ...
 
     def request_cancel(self, tenant: str, job_id: str) -> Job | None:
@@ -114,7 +114,11 @@ class JobRepository(Protocol):
         ...
 
     def delete(self, tenant: str, job_id: str) -> Sequence[str]:
-        """Leaves a tombstone; returns the object keys that nothing refers to any more."""
+        """Leaves a tombstone of a final job; returns the object keys that nothing refers to any more."""
+        ...
+
+    def void_leases(self) -> int:
+        """Ends every lease now; only for the one worker of an embedded service, at its start."""
         ...
 
     def expire_leases(self, *, limit: int) -> int:
@@ -122,7 +126,13 @@ class JobRepository(Protocol):
         ...
 
     def expire_deadlines(self, *, limit: int) -> int: ...
-    def queued_count(self) -> int: ...
+    def expire_artifacts(self, *, limit: int) -> Sequence[str]:
+        """Forgets artifacts past their `expires_at`; returns the object keys that nothing refers to any more."""
+        ...
+
+    def queued_count(self, *, limit: int) -> int:
+        """Jobs ready to be claimed; counts no further than `limit`."""
+        ...
 
 
 class ImageRepository(Protocol):
@@ -133,42 +143,65 @@ class ImageRepository(Protocol):
         ...
 
     def get(self, tenant: str, image_id: str) -> StoredImage | None: ...
+    def by_sha256(self, tenant: str, sha256: str) -> StoredImage | None: ...
 
 
 class KeyRepository(Protocol):
     """API keys and the tenants they belong to."""
 
     def add(self, key: ApiKey) -> None: ...
-    def by_secret(self, secret_sha256: str) -> ApiKey | None: ...
+    def get(self, key_id: str) -> ApiKey | None: ...
     def list(self, tenant: str | None = None) -> Sequence[ApiKey]: ...
     def revoke(self, key_id: str) -> bool: ...
+    def touch(self, key_id: str) -> None:
+        """Notes that the key was used now."""
+        ...
 
 
 class IdempotencyRepository(Protocol):
     """First answers by (tenant, key), written in the same commit as what they created."""
 
     def get(self, tenant: str, key: str) -> IdempotencyRecord | None: ...
-    def add(self, record: IdempotencyRecord) -> None: ...
+    def add(self, record: IdempotencyRecord) -> None:
+        """Raises Conflict (IDEMPOTENCY_IN_FLIGHT) when another request has taken the key meanwhile."""
+        ...
+
+    def forget(self, *, older_than: timedelta) -> int: ...
 
 
 class UnitOfWork(Protocol):
     """One database transaction; leaving it without `commit` rolls everything back."""
 
-    jobs: JobRepository
-    images: ImageRepository
-    keys: KeyRepository
-    idempotency: IdempotencyRepository
+    @property
+    def jobs(self) -> JobRepository: ...
+    @property
+    def images(self) -> ImageRepository: ...
+    @property
+    def keys(self) -> KeyRepository: ...
+    @property
+    def idempotency(self) -> IdempotencyRepository: ...
 
     def commit(self) -> None: ...
     def now(self) -> datetime:
-        """The database's clock, in UTC."""
+        """The database's clock, in UTC; stands still within one unit of work."""
+        ...
+
+    def try_lock(self, name: str) -> bool:
+        """Takes a lock of this name until the unit of work ends; False when another holds it."""
         ...
 
 
 class Database(Protocol):
     """Opens units of work."""
 
-    def begin(self) -> AbstractContextManager[UnitOfWork]: ...
+    def begin(self) -> AbstractContextManager[UnitOfWork]:
+        """For writing."""
+        ...
+
+    def read(self) -> AbstractContextManager[UnitOfWork]:
+        """For reading only: never waits for a writer."""
+        ...
+
     def ping(self) -> None: ...
 
 
@@ -180,7 +213,10 @@ class ObjectStore(Protocol):
         """Raises NotFound when there is no such object."""
         ...
 
-    def delete(self, key: str) -> None: ...
+    def delete(self, key: str) -> None:
+        """Deleting what is not there is no error."""
+        ...
+
     def list(self, prefix: str) -> Iterator[str]: ...
     def presign(self, key: str, *, expires_seconds: int, filename: str) -> str | None:
         """A URL a caller can read without us, or None where the store has none."""
@@ -192,5 +228,8 @@ class ObjectStore(Protocol):
 class WakeUps(Protocol):
     """Tells some worker that work may be queued; carries no data and may be lost or doubled."""
 
-    def send(self) -> None: ...
+    def send(self, count: int = 1) -> None:
+        """Never fails and never waits long: a wake-up that cannot be sent is sent by the sweeper later."""
+        ...
+
     def ping(self) -> None: ...

@@ -1,0 +1,61 @@
+"""What a worker does with a job: claim it, beat for it, checkpoint it, and end or release it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from core.domain.job import JobClass, Progress
+from core.domain.ports import Beat, Claim, Database, Outcome, WakeUps
+
+
+def claim_next(database: Database, *, lease_seconds: float, classes: Sequence[JobClass]) -> Claim | None:
+    """The next job for a free slot, leased to it; None when nothing is queued in these classes."""
+    with database.begin() as uow:
+        claim = uow.jobs.claim_next(lease_seconds=lease_seconds, classes=classes)
+        uow.commit()
+    return claim
+
+
+def beat(database: Database, reached: Mapping[str, tuple[Claim, Progress]], *, lease_seconds: float) -> dict[str, Beat]:
+    """Extends the leases of all jobs in flight in one commit and reads what their callers want; by job id."""
+    with database.begin() as uow:
+        # In the order of ids, so that two beats can never wait for each other.
+        beats = {
+            job_id: uow.jobs.beat(claim, progress, lease_seconds=lease_seconds)
+            for job_id, (claim, progress) in sorted(reached.items())
+        }
+        uow.commit()
+    return beats
+
+
+def checkpoint(database: Database, claim: Claim, *, key: str, progress: Progress) -> bool:
+    """Notes where the next attempt can go on; False: this attempt no longer counts."""
+    with database.begin() as uow:
+        kept = uow.jobs.save_checkpoint(claim, key, progress)
+        uow.commit()
+    return kept
+
+
+def finish(database: Database, claim: Claim, outcome: Outcome, *, retention: timedelta) -> bool:
+    """Ends the job and settles those that waited for it; False: this attempt no longer counts."""
+    with database.begin() as uow:
+        done = uow.jobs.finish(claim, outcome, retention=retention)
+        uow.commit()
+    return done
+
+
+def release(database: Database, wakeups: WakeUps, claim: Claim, *, count_attempt: bool) -> bool:
+    """Gives the job back to the queue and wakes a worker for it; False: this attempt no longer counts."""
+    with database.begin() as uow:
+        released = uow.jobs.release(claim, count_attempt=count_attempt)
+        uow.commit()
+    if released:
+        wakeups.send()
+    return released
+
+
+def wake_for_more(database: Database, wakeups: WakeUps) -> None:
+    """One wake-up if anything is queued: each finished task calls for the next."""
+    with database.read() as uow:
+        queued = uow.jobs.queued_count(limit=1)
+    if queued:
+        wakeups.send()

@@ -1,0 +1,77 @@
+"""What can be said about prompts and words before anything is computed."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from core.domain.catalogue import Model
+from core.domain.errors import ErrorCode, FieldError, InputError
+from core.domain.prompts import Prompt, align
+from core.domain.specs import EditSpec, WordSwapSpec
+
+
+def check_prompt(model: Model, pointer: str, text: str) -> Prompt:
+    """The prompt as tokens.
+
+    Raises:
+        InputError: PROMPT_TOO_LONG, pointing at the field.
+    """
+    with _pointing(pointer):
+        return model.vocabulary.parse(text)
+
+
+def check_words(spec: EditSpec, source: Prompt, target: Prompt) -> None:
+    """Every word that an edit names stands in the prompt it is meant for, and the prompts can be aligned as asked.
+
+    Raises:
+        InputError: WORD_NOT_IN_PROMPT or PROMPTS_NOT_ALIGNED, pointing at the field.
+    """
+    if isinstance(spec, WordSwapSpec):
+        return
+    _check_each("/parameters/word_windows", spec.word_windows, target)
+    _check_each("/parameters/reweight", spec.reweight, target)
+    if spec.blend is not None:
+        _check_each("/parameters/blend/source_words", spec.blend.source_words, source)
+        _check_each("/parameters/blend/target_words", spec.blend.target_words, target)
+        _check_each("/parameters/blend/keep_words", spec.blend.keep_words, source, target)
+    with _pointing("/parameters/cross_rule"):
+        align(source, target, spec.cross_rule)
+
+
+def prompt_warnings(model: Model, text: str) -> tuple[str, ...]:
+    """What the caller should know about a prompt that is accepted all the same."""
+    unknown = model.unknown_words(text)
+    tokens = model.vocabulary.parse(text).end - 1
+    warnings = []
+    if unknown:
+        listed = ", ".join(f'"{word}"' for word in unknown)
+        warnings.append(f"The model {model.name} has never seen {listed}; expect nothing of it.")
+    # Nine tenths: one more clause of the usual length would not fit.
+    if tokens > 0.9 * model.max_tokens:
+        warnings.append(f"The prompt is nearly too long: {tokens} of {model.max_tokens} tokens.")
+    return tuple(warnings)
+
+
+def _check_each(pointer: str, words: Iterable[str], *prompts: Prompt) -> None:
+    for word in words:
+        with _pointing(pointer):
+            _check_word(word, prompts)
+
+
+def _check_word(word: str, prompts: tuple[Prompt, ...]) -> None:
+    *others, last = prompts
+    for prompt in others:
+        try:
+            prompt.positions(word)
+        except InputError:
+            continue
+        return
+    last.positions(word)
+
+
+@contextmanager
+def _pointing(pointer: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        fault = FieldError(pointer=pointer, detail=error.detail)
+        raise InputError(ErrorCode(error.code), error.detail, errors=(fault,), **error.numbers) from error

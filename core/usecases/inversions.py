@@ -1,0 +1,79 @@
+"""An inversion is asked for: checked, matched with equal work, and queued."""
+
+import hashlib
+import json
+from datetime import timedelta
+from typing import Any
+
+from core.domain.catalogue import Model
+from core.domain.errors import NotFound
+from core.domain.ids import new_job_id
+from core.domain.job import Job, JobKind, JobState
+from core.domain.ports import Database, UnitOfWork, WakeUps
+from core.domain.specs import resolve_inversion
+from core.usecases.checks import check_prompt, prompt_warnings
+from core.usecases.requests import InversionRequest, Order
+
+
+def submit_inversion(
+    database: Database, wakeups: WakeUps, model: Model, *, order: Order, request: InversionRequest
+) -> Job:
+    """Keeps the job, wakes a worker, and returns the job as it stands.
+
+    An inversion equal to one that is done or under way shares its result instead of being computed again.
+
+    Raises:
+        InputError: a parameter or the prompt is at fault.
+        NotFound: the image does not exist.
+    """
+    with database.begin() as uow:
+        job = add_inversion(uow, model, order=order, request=request)
+        if order.remember is not None:
+            uow.idempotency.add(order.remember(job))
+        uow.commit()
+    if job.state is JobState.QUEUED:
+        wakeups.send()
+    return job
+
+
+def add_inversion(uow: UnitOfWork, model: Model, *, order: Order, request: InversionRequest) -> Job:
+    """Adds the job to a unit of work that the caller commits."""
+    job = draft_inversion(uow, model, order=order, request=request)
+    leader = None if job.work_key is None else uow.jobs.find_leader(job.tenant, job.work_key)
+    return uow.jobs.add(job if leader is None else job.following(leader))
+
+
+def draft_inversion(uow: UnitOfWork, model: Model, *, order: Order, request: InversionRequest) -> Job:
+    """The job a request would make, every parameter resolved; nothing is kept."""
+    spec = resolve_inversion(request.method, request.parameters, model.defaults)
+    check_prompt(model, "/source_prompt", request.source_prompt)
+    image = uow.images.get(order.tenant, request.image_id)
+    if image is None:
+        raise NotFound(f"There is no image {request.image_id}.")
+    parameters = spec.model_dump(mode="json")
+    inputs = {"image_id": image.id, "source_prompt": request.source_prompt, "fit": request.fit.value}
+    now = uow.now()
+    work = [image.sha256, request.fit, request.source_prompt, request.seed, parameters, model.name, model.revision]
+    return Job(
+        id=new_job_id(JobKind.INVERSION),
+        tenant=order.tenant,
+        kind=JobKind.INVERSION,
+        job_class=order.job_class,
+        state=JobState.QUEUED,
+        inputs=inputs,
+        parameters=parameters,
+        model={"name": model.name, "revision": model.revision},
+        seed=request.seed,
+        created_at=now,
+        queued_at=now,
+        deadline_at=None if order.deadline_seconds is None else now + timedelta(seconds=order.deadline_seconds),
+        max_attempts=order.max_attempts,
+        retry_of=order.retry_of,
+        work_key=_work_key(work),
+        warnings=prompt_warnings(model, request.source_prompt),
+        metadata=dict(order.metadata),
+    )
+
+
+def _work_key(work: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(work, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

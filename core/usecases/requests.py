@@ -1,0 +1,62 @@
+"""What a caller asks for, before it is checked: given values only, every default still open."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, final
+
+from core.domain.access import IdempotencyRecord
+from core.domain.job import Job, JobClass
+from core.domain.specs import EditMethod, Fit, InversionMethod, Output
+
+Remember = Callable[[Job], IdempotencyRecord]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What every submission carries besides the work itself.
+
+    `remember` makes the idempotency record of the answer; it is kept in the same commit as the job.
+    """
+
+    tenant: str
+    job_class: JobClass = JobClass.INTERACTIVE
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    deadline_seconds: float | None = None
+    max_attempts: int = 3
+    retry_of: str | None = None
+    remember: Remember | None = None
+
+    def for_inversion(self) -> "Order":
+        """The order for the inversion that an edit brings along."""
+        return replace(self, metadata={}, retry_of=None, remember=None)
+
+    def repeating(self, job: Job) -> "Order":
+        """The order for another run of a job, with what its caller had noted on it."""
+        return replace(self, job_class=job.job_class, metadata=job.metadata, retry_of=job.id)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InversionRequest:
+    """An image and the sentence that describes it; equal requests with equal seeds give equal results."""
+
+    image_id: str
+    source_prompt: str
+    method: InversionMethod = InversionMethod.STYLEDIFFUSION
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    fit: Fit = Fit.CROP
+    seed: int = 0
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditRequest:
+    """Another sentence for an inversion: one that exists, by id, or one to be made or reused."""
+
+    inversion: str | InversionRequest
+    target_prompt: str
+    method: EditMethod = EditMethod.P2PLUS
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    output: Output = Output.ORIGINAL
+    seed: int = 0
