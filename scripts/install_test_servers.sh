@@ -1,0 +1,35 @@
+#!/bin/sh
+# Installs the servers that the tests start: PostgreSQL, Redis and Ceph's S3 gateway. Changes nothing where they are.
+set -eu
+
+PACKAGES="postgresql redis-server radosgw ceph-mon ceph-osd"
+
+installed() {
+    for program in redis-server radosgw radosgw-admin ceph ceph-mon ceph-osd monmaptool setpriv; do
+        command -v "$program" >/dev/null || return 1
+    done
+    command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
+}
+
+if installed; then exit 0; fi
+if ! command -v apt-get >/dev/null; then
+    echo "The tests need PostgreSQL, Redis and Ceph's radosgw, which this script installs on Debian and Ubuntu only." >&2
+    exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+    echo "The tests need servers that are not installed. Type: sudo scripts/install_test_servers.sh" >&2
+    exit 1
+fi
+
+# Debian asks this file whether a package may start its service: the tests start their own.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+    trap 'rm -f "$policy"' EXIT
+fi
+echo "Installing the servers that the tests start: $PACKAGES"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086
+apt-get install -y -qq --no-install-recommends $PACKAGES >/dev/null
