@@ -9,6 +9,52 @@ from typing import final
 
 from tests.servers.daemon import Daemon, find_program, free_port, run_tool
 
+# Two lines avoid a hang: `public addr` outside [osd] makes the monitor ignore its port, and without `ms mon client mode`
+# a gateway that uses no passwords waits for its monitor for ever.
+_SETTINGS = """\
+[global]
+fsid = {fsid}
+mon host = [v2:127.0.0.1:{port}]
+auth cluster required = none
+auth service required = none
+auth client required = none
+run dir = {directory}
+admin socket = {directory}/$name.asok
+log file = {directory}/$name.log
+mon cluster log file = {directory}/cluster.log
+mon data = {directory}/mon
+mon data avail crit = 1
+mon data avail warn = 1
+mon tick interval = 1
+mon client hunt interval = 0.3
+mon client ping interval = 1
+mon allow pool size one = true
+mon max pg per osd = 1000
+paxos propose interval = 0.05
+paxos min wait = 0.01
+osd data = {directory}/osd
+osd journal = {directory}/osd/journal
+osd objectstore = {store}
+osd heartbeat grace = 2
+osd heartbeat interval = 1
+osd crush chooseleaf type = 0
+osd class update on start = false
+osd fast shutdown = true
+osd memory target = 939524096
+osd pool default size = 1
+osd pool default min size = 1
+osd pool default pg num = 8
+osd pool default pg autoscale mode = off
+memstore device bytes = 4294967296
+bluestore block create = true
+bluestore block size = 4294967296
+[osd]
+public addr = 127.0.0.1
+cluster addr = 127.0.0.1
+[client]
+ms mon client mode = crc
+"""
+
 
 class ObjectStore(enum.StrEnum):
     """Where the cluster keeps its objects."""
@@ -38,7 +84,9 @@ class Ceph:
         """Starts what does not run; the first time it makes the cluster."""
         new = not self.config.exists()
         if new:
-            self.config.write_text(self._settings())
+            self.config.write_text(
+                _SETTINGS.format(directory=self._directory, port=self._port, fsid=self._fsid, store=self._store)
+            )
             self._make_monitor()
         self._monitor.start(ready=self._monitor_listens)
         if new:
@@ -78,53 +126,3 @@ class Ceph:
     def _monitor_listens(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self._port)) == os.EX_OK
-
-    def _settings(self) -> str:
-        """The cluster's settings.
-
-        Two of them avoid a hang: `public addr` outside [osd] makes the monitor ignore its port, and without `ms mon
-        client mode` a gateway that uses no passwords waits for its monitor for ever.
-        """
-        return f"""\
-[global]
-fsid = {self._fsid}
-mon host = [v2:127.0.0.1:{self._port}]
-auth cluster required = none
-auth service required = none
-auth client required = none
-run dir = {self._directory}
-admin socket = {self._directory}/$name.asok
-log file = {self._directory}/$name.log
-mon cluster log file = {self._directory}/cluster.log
-mon data = {self._directory}/mon
-mon data avail crit = 1
-mon data avail warn = 1
-mon tick interval = 1
-mon client hunt interval = 0.3
-mon client ping interval = 1
-mon allow pool size one = true
-mon max pg per osd = 1000
-paxos propose interval = 0.05
-paxos min wait = 0.01
-osd data = {self._directory}/osd
-osd journal = {self._directory}/osd/journal
-osd objectstore = {self._store}
-osd heartbeat grace = 2
-osd heartbeat interval = 1
-osd crush chooseleaf type = 0
-osd class update on start = false
-osd fast shutdown = true
-osd memory target = 939524096
-osd pool default size = 1
-osd pool default min size = 1
-osd pool default pg num = 8
-osd pool default pg autoscale mode = off
-memstore device bytes = {4 << 30}
-bluestore block create = true
-bluestore block size = {4 << 30}
-[osd]
-public addr = 127.0.0.1
-cluster addr = 127.0.0.1
-[client]
-ms mon client mode = crc
-"""
