@@ -97,7 +97,8 @@ def _cover(thing: SceneObject, x: float, y: float) -> Floats:
         for across, down in _OUTLINES[thing.shape]
     ]
     ImageDraw.Draw(large).polygon(corners, fill=255)
-    return np.asarray(large.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / 255
+    share = np.asarray(large.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32)
+    return share / np.float32(255)
 
 
 def _fill(thing: SceneObject, ink_share: Floats) -> Floats:
@@ -141,7 +142,7 @@ def _outline(masks: Floats) -> Floats:
 
 def _pixelate(paint: Floats) -> Floats:
     stones = paint.reshape(SIDE // _TILE, _TILE, SIDE // _TILE, _TILE, 3).mean((1, 3))
-    return stones.repeat(_TILE, 0).repeat(_TILE, 1).astype(np.float32)
+    return np.asarray(stones.repeat(_TILE, 0).repeat(_TILE, 1), np.float32)
 
 
 def _joints() -> Floats:
