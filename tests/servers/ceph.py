@@ -9,8 +9,8 @@ from typing import final
 
 from tests.servers.daemon import Daemon, find_program, free_port, run_tool
 
-# Two lines avoid a hang: `public addr` outside [osd] makes the monitor ignore its port, and without `ms mon client mode`
-# a gateway that uses no passwords waits for its monitor for ever.
+# Two lines avoid a hang: `public addr` outside [osd] makes the monitor ignore its port, and without
+# `ms mon client mode` a gateway that uses no passwords waits for its monitor for ever.
 _SETTINGS = """\
 [global]
 fsid = {fsid}
