@@ -9,7 +9,7 @@ from core.domain.job import Job, JobKind, JobState
 from core.domain.ports import Database, UnitOfWork, WakeUps
 from core.domain.specs import resolve_edit
 from core.usecases.checks import check_prompt, check_words, prompt_warnings
-from core.usecases.inversions import add_inversion
+from core.usecases.inversions import add_inversion, draft_inversion
 from core.usecases.requests import EditRequest, Order
 
 
@@ -32,6 +32,21 @@ def submit_edit(database: Database, wakeups: WakeUps, model: Model, *, order: Or
     if JobState.QUEUED in {job.state, inversion.state}:
         wakeups.send()
     return job
+
+
+def preview_edit(database: Database, model: Model, *, order: Order, request: EditRequest) -> tuple[Job, Job]:
+    """The edit and the inversion that a request would use, checked like a submitted one; no job is made.
+
+    Raises:
+        InputError, NotFound, Conflict: as `submit_edit`.
+    """
+    with database.read() as uow:
+        if isinstance(request.inversion, str):
+            kept = uow.jobs.get(order.tenant, request.inversion)
+            inversion = _usable(kept, model, inversion_id=request.inversion)
+        else:
+            inversion = draft_inversion(uow, model, order=order.for_inversion(), request=request.inversion)
+        return draft_edit(uow, model, inversion, order=order, request=request), inversion
 
 
 def draft_edit(uow: UnitOfWork, model: Model, inversion: Job, *, order: Order, request: EditRequest) -> Job:
@@ -69,14 +84,13 @@ def draft_edit(uow: UnitOfWork, model: Model, inversion: Job, *, order: Order, r
 def _inversion(uow: UnitOfWork, model: Model, *, order: Order, request: EditRequest) -> Job:
     if not isinstance(request.inversion, str):
         return add_inversion(uow, model, order=order.for_inversion(), request=request.inversion)
-    inversion = uow.jobs.hold(order.tenant, request.inversion)
+    kept = uow.jobs.hold(order.tenant, request.inversion)
+    return _usable(kept, model, inversion_id=request.inversion)
+
+
+def _usable(inversion: Job | None, model: Model, *, inversion_id: str) -> Job:
     if inversion is None or inversion.kind is not JobKind.INVERSION:
-        raise NotFound(f"There is no inversion {request.inversion}.")
-    _refuse_unusable(inversion, model)
-    return inversion
-
-
-def _refuse_unusable(inversion: Job, model: Model) -> None:
+        raise NotFound(f"There is no inversion {inversion_id}.")
     if inversion.state.final and inversion.state is not JobState.SUCCEEDED:
         raise Conflict(
             ErrorCode.INVERSION_FAILED,
@@ -93,3 +107,4 @@ def _refuse_unusable(inversion: Job, model: Model) -> None:
             f"({model.revision}). Send the image again."
         )
         raise InputError(ErrorCode.VALIDATION, detail, errors=(FieldError(pointer="/inversion_id", detail=detail),))
+    return inversion

@@ -39,3 +39,11 @@ def find_answer(database: Database, tenant: str, *, key: str, fingerprint: str) 
             ErrorCode.IDEMPOTENCY_MISMATCH, "This Idempotency-Key was used for another request; use a new one."
         )
     return record
+
+
+def keep_answer(database: Database, record: IdempotencyRecord) -> None:
+    """Keeps the first answer to a request that may safely be done twice; of two answers the first stays."""
+    with database.begin() as uow:
+        if uow.idempotency.get(record.tenant, record.key) is None:
+            uow.idempotency.add(record)
+            uow.commit()

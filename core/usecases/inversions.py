@@ -36,6 +36,16 @@ def submit_inversion(
     return job
 
 
+def preview_inversion(database: Database, model: Model, *, order: Order, request: InversionRequest) -> Job:
+    """The job a request would make, checked like a submitted one; no job is made.
+
+    Raises:
+        InputError, NotFound: as `submit_inversion`.
+    """
+    with database.read() as uow:
+        return draft_inversion(uow, model, order=order, request=request)
+
+
 def add_inversion(uow: UnitOfWork, model: Model, *, order: Order, request: InversionRequest) -> Job:
     """Adds the job to a unit of work that the caller commits."""
     job = draft_inversion(uow, model, order=order, request=request)
