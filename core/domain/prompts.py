@@ -38,6 +38,10 @@ class Prompt:
     ids: tuple[int, ...]
     end: int
 
+    def has(self, word: str) -> bool:
+        """Whether the word stands in the prompt, by the comparison of `positions`."""
+        return _bare(word) in map(_bare, self.words)
+
     def positions(self, word: str) -> tuple[int, ...]:
         """Token positions of every occurrence of a word, in order.
 

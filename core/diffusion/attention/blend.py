@@ -1,0 +1,86 @@
+"""Local blend: outside the region where the edited words act, the source's latents stand.
+
+Source: Hertz et al. 2022, arXiv 2208.01626, section 3.2, as published with null-text inversion.
+"""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class BlendRule:
+    """Which tokens make the region, and when blending begins.
+
+    `source` and `target` are token positions in the respective prompt; `keep_source` and `keep_target` those whose
+    region stays the source's. Blending begins at timestep `first`, counted from 0.
+    """
+
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+    keep_source: tuple[int, ...]
+    keep_target: tuple[int, ...]
+    threshold: float
+    first: int
+
+
+@final
+@dataclass(slots=True)
+class WordRegions:
+    """The word maps of source and target summed over the timesteps so far.
+
+    Maps are those after editing, as in the published code, whose store holds views of the tensors that are edited in
+    place: the target's region includes what was injected and reweighted.
+    """
+
+    rule: BlendRule
+    changed: Tensor | None = None  # [2, pixels], source and target
+    kept: Tensor | None = None
+
+    def add(self, word_maps: Float[Tensor, "2 pixels tokens"]) -> None:
+        """Adds one timestep's mean maps of the source row and the target row."""
+        rule = self.rule
+        changed = torch.stack([_of(word_maps[0], rule.source), _of(word_maps[1], rule.target)])
+        kept = torch.stack([_of(word_maps[0], rule.keep_source), _of(word_maps[1], rule.keep_target)])
+        self.changed = changed if self.changed is None else self.changed + changed
+        self.kept = kept if self.kept is None else self.kept + kept
+
+    def mask(self, side: int) -> Bool[Tensor, "side side"]:
+        """Where the edit may act, on a latent of this side.
+
+        The changed words' maps are widened by a 3x3 maximum, the kept words' are not.
+        """
+        assert self.changed is not None
+        assert self.kept is not None
+        region = _above(self.changed, side, threshold=self.rule.threshold, widen=True)
+        if self.rule.keep_source or self.rule.keep_target:
+            region = region & ~_above(self.kept, side, threshold=self.rule.threshold, widen=False)
+        return region
+
+
+def blend(
+    source: Float[Tensor, "c side side"], target: Float[Tensor, "c side side"], mask: Bool[Tensor, "side side"]
+) -> Float[Tensor, "c side side"]:
+    """The target inside the mask, the source outside, bit for bit."""
+    return torch.where(mask, target, source)
+
+
+def _of(word_map: Tensor, positions: tuple[int, ...]) -> Tensor:
+    return word_map[:, list(positions)].sum(-1)
+
+
+def _above(maps: Tensor, side: int, *, threshold: float, widen: bool) -> Tensor:
+    """True where either row's map passes the threshold, as a share of that row's maximum."""
+    grid = int(maps.shape[-1] ** 0.5)
+    square = maps.view(2, 1, grid, grid)
+    if widen:
+        square = F.max_pool2d(square, 3, stride=1, padding=1)
+    square = F.interpolate(square, size=(side, side))
+    # A row without words has no maximum; it claims nothing.
+    share = square / square.amax(dim=(2, 3), keepdim=True).clamp_min(torch.finfo(square.dtype).tiny)
+    return (share > threshold).any(0)[0]

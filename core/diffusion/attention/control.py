@@ -1,0 +1,100 @@
+"""What one UNet call does differently in its attention layers, as a few index and matrix tensors.
+
+Attention is linear in its values, so each edit of the Prompt-to-Prompt family is plain attention with other operands:
+no map is built except where one is recorded.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from core.diffusion.attention.maps import attention_maps
+from core.diffusion.attention.sites import Kind, Site, carries_layout
+
+SitePredicate = Callable[[Site], bool]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Carry:
+    """Rows whose cross-attention comes, in part, from other rows.
+
+    A_row := A_source @ from_source + A_row * own. `from_source` is M diag(w f k) and `own` is w f (1 - k) + (1 - w) in
+    the terms of `maps.carry`.
+    """
+
+    rows: Int[Tensor, " m"]
+    sources: Int[Tensor, " m"]
+    from_source: Float[Tensor, "m tokens tokens"]
+    own: Float[Tensor, "m tokens"]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Control:
+    """Everything that reaches the attention layers of one call.
+
+    `values` replaces the text as input of the value layers. `layout_rows[r]` is the row whose query and key row r uses
+    in the self-attention layers that carry the layout. Maps of the sites that `record` accepts are left in `maps`
+    [rows, heads, pixels, tokens], after editing.
+    """
+
+    values: Float[Tensor, "n tokens width"] | None = None
+    layout_rows: Int[Tensor, " n"] | None = None
+    carry: Carry | None = None
+    record: SitePredicate | None = None
+    maps: dict[Site, Tensor] = field(default_factory=dict)
+
+    def attend(
+        self,
+        site: Site,
+        query: Float[Tensor, "n heads pixels d"],
+        *,
+        key: Float[Tensor, "n heads places d"],
+        value: Float[Tensor, "n heads places d"],
+    ) -> Float[Tensor, "n heads pixels d"]:
+        """The layer's output under this control."""
+        if self.layout_rows is not None and carries_layout(site):
+            query, key = query[self.layout_rows], key[self.layout_rows]
+        carry = self.carry if site.kind is Kind.CROSS else None
+        if self.record is not None and self.record(site):
+            return self._attend_and_record(site, query, key=key, value=value, carry=carry)
+        out = F.scaled_dot_product_attention(query, key, value)
+        if carry is None:
+            return out
+        source, rows = carry.sources, carry.rows
+        carried = F.scaled_dot_product_attention(
+            query[source], key[source], carry.from_source[:, None].to(value.dtype) @ value[rows]
+        )
+        kept = F.scaled_dot_product_attention(
+            query[rows], key[rows], carry.own[:, None, :, None].to(value.dtype) * value[rows]
+        )
+        return out.index_copy(0, rows, carried + kept)
+
+    def _attend_and_record(
+        self, site: Site, query: Tensor, *, key: Tensor, value: Tensor, carry: Carry | None
+    ) -> Tensor:
+        maps = attention_maps(query, key)
+        if carry is not None:
+            edited = maps[carry.sources] @ carry.from_source[:, None].to(maps.dtype)
+            edited = edited + maps[carry.rows] * carry.own[:, None, None].to(maps.dtype)
+            maps = maps.index_copy(0, carry.rows, edited)
+        self.maps[site] = maps
+        return maps @ value
+
+
+def join_carries(parts: list[tuple[int, Carry]]) -> Carry | None:
+    """One carry for a call out of those of its row groups, each with the number of rows before it."""
+    if not parts:
+        return None
+    return Carry(
+        rows=torch.cat([carry.rows + before for before, carry in parts]),
+        sources=torch.cat([carry.sources + before for before, carry in parts]),
+        from_source=torch.cat([carry.from_source for _, carry in parts]),
+        own=torch.cat([carry.own for _, carry in parts]),
+    )

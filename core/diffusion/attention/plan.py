@@ -1,0 +1,89 @@
+"""A plan: the attention rules of an edit, read from top to bottom."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from core.diffusion.attention.blend import BlendRule
+from core.diffusion.attention.control import Carry
+
+
+class Branch(StrEnum):
+    """The two branches of classifier-free guidance."""
+
+    CONDITIONAL = "conditional"
+    UNCONDITIONAL = "unconditional"
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class KeepLayout:
+    """The target's self-attention takes the source's query and key, and so its map."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class CarryWords:
+    """The target's cross-attention takes over the source's, token by token.
+
+    `matrix` and `kept` are the alignment, `factors` multiply a token's attention, and token t takes part before
+    timestep `stops[t]`.
+    """
+
+    matrix: Float[Tensor, "tokens tokens"]
+    kept: Float[Tensor, " tokens"]
+    factors: Float[Tensor, " tokens"]
+    stops: tuple[int, ...]
+
+    def window(self, index: int) -> Float[Tensor, " tokens"]:
+        """1 for the tokens whose window is open at timestep `index`."""
+        return torch.tensor([float(index < stop) for stop in self.stops])
+
+    def carry(self, index: int, *, row: int, source: int) -> Carry:
+        """The index-and-matrix form at timestep `index` for one target row."""
+        window = self.window(index)
+        taken = window * self.factors
+        return Carry(
+            rows=torch.tensor([row]),
+            sources=torch.tensor([source]),
+            from_source=(self.matrix * (taken * self.kept))[None],
+            own=(taken * (1 - self.kept) + (1 - window))[None],
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Where, until when, and what: acts on one branch before timestep `stop`."""
+
+    where: Branch
+    stop: int
+    what: KeepLayout | CarryWords
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Rules and, perhaps, a region outside which nothing changes."""
+
+    rules: tuple[Rule, ...] = ()
+    blend: BlendRule | None = None
+
+    def sources(self, index: int) -> Sequence[Branch]:
+        """The branches on which the source has to be evaluated at timestep `index`.
+
+        Elsewhere its stored path is enough. Local blend reads the source's maps at every timestep.
+        """
+        needed = {rule.where for rule in self.rules if index < rule.stop}
+        if self.blend is not None:
+            needed.add(Branch.CONDITIONAL)
+        return [branch for branch in Branch if branch in needed]
+
+    def active(self, index: int) -> Sequence[Rule]:
+        """The rules in force at timestep `index`."""
+        return [rule for rule in self.rules if index < rule.stop]

@@ -1,0 +1,62 @@
+"""One stateless attention processor per site; all control arrives with the call."""
+
+from typing import Any, final
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention_processor import Attention
+from torch import Tensor
+
+from core.diffusion.attention.control import Control
+from core.diffusion.attention.sites import Kind, Site
+
+
+@final
+class SiteProcessor:
+    """Attention of one layer; without control it equals diffusers' default processor exactly.
+
+    Control reaches it as `cross_attention_kwargs={"control": control}` of the UNet call. Nothing is remembered between
+    calls and a recorded map is assigned by site, never appended, so that recomputation under gradient checkpointing
+    is harmless.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        control: Control | None = None,
+    ) -> Tensor:
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        values = context
+        if control is not None and control.values is not None and self.site.kind is Kind.CROSS:
+            values = control.values
+        query = _split_heads(attn.to_q(hidden_states), attn.heads)
+        key = _split_heads(attn.to_k(context), attn.heads)
+        value = _split_heads(attn.to_v(values), attn.heads)
+        if control is None:
+            out = F.scaled_dot_product_attention(query, key, value)
+        else:
+            out = control.attend(self.site, query, key=key, value=value)
+        merged: Tensor = attn.to_out[0](out.transpose(1, 2).flatten(2).to(hidden_states.dtype))
+        return merged
+
+    def check(self, attn: Any) -> None:
+        """Refuses a layer this processor would compute differently from diffusers."""
+        unusual = [
+            name
+            for name in ("spatial_norm", "group_norm", "norm_cross", "norm_q", "norm_k", "residual_connection")
+            if getattr(attn, name, None)
+        ]
+        if unusual or attn.rescale_output_factor != 1.0:
+            raise ValueError(f"{self.site.name} uses {', '.join(unusual) or 'a rescaled output'}: not a SD 1.x/2.x UNet")
+
+
+def _split_heads(x: Tensor, heads: int) -> Tensor:
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # [n, heads, places, d]
+

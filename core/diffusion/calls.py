@@ -1,0 +1,70 @@
+"""One UNet call for several row groups: they are laid side by side, and each gets its own rows back."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from core.diffusion.attention.control import Control, join_carries
+from core.diffusion.backbone import Backbone
+from core.diffusion.requests import Denoised, Descend, Descended, Rows
+
+
+def denoise_groups(backbone: Backbone, groups: Sequence[Rows]) -> list[Denoised]:
+    """The answers of row groups that record the same sites, from one call.
+
+    Gradients flow where the caller has them enabled.
+    """
+    control = _control(groups)
+    counts = [len(rows.latents) for rows in groups]
+    timesteps = torch.tensor([rows.timestep for rows in groups]).repeat_interleave(torch.tensor(counts))
+    output = backbone.predict(
+        torch.cat([rows.latents for rows in groups]),
+        timesteps,
+        torch.cat([rows.keys for rows in groups]),
+        control=control,
+    )
+    outputs = output.split(counts)
+    maps = {site: recorded.split(counts) for site, recorded in control.maps.items()}
+    return [Denoised(own, {site: parts[n] for site, parts in maps.items()}) for n, own in enumerate(outputs)]
+
+
+def descend_groups(backbone: Backbone, requests: Sequence[Descend]) -> list[Descended]:
+    """Losses and gradients of several solvers from one forward and at most one backward pass."""
+    with torch.enable_grad():
+        answers = denoise_groups(backbone, [request.rows() for request in requests])
+        losses = [request.loss(answer) for request, answer in zip(requests, answers, strict=True)]
+        values = torch.stack([loss.detach() for loss in losses]).tolist()
+        # A solver's loss reads its own rows only, so the gradient of the sum is each one's own.
+        pending = [loss for loss, value, request in zip(losses, values, requests, strict=True) if value >= request.enough]
+        if pending:
+            torch.stack(pending).sum().backward()
+    return [
+        Descended(value, answer.output.detach(), enough=value < request.enough)
+        for value, answer, request in zip(values, answers, requests, strict=True)
+    ]
+
+
+def _control(groups: Sequence[Rows]) -> Control:
+    starts, count = [], 0
+    for rows in groups:
+        starts.append(count)
+        count += len(rows.latents)
+    carries = [(start, rows.carry) for start, rows in zip(starts, groups, strict=True) if rows.carry is not None]
+    return Control(
+        values=torch.cat([rows.values for rows in groups]),
+        layout_rows=_layout_rows(groups, starts),
+        carry=join_carries(carries),
+        record=groups[0].record,
+    )
+
+
+def _layout_rows(groups: Sequence[Rows], starts: Sequence[int]) -> Tensor | None:
+    if all(rows.layout_rows is None for rows in groups):
+        return None
+    return torch.cat(
+        [
+            start + (torch.arange(len(rows.latents)) if rows.layout_rows is None else rows.layout_rows)
+            for start, rows in zip(starts, groups, strict=True)
+        ]
+    )

@@ -1,0 +1,26 @@
+"""DDIM inversion as a method of its own: nothing is learned.
+
+Source: Song et al. 2021, arXiv 2010.02502.
+"""
+
+import torch
+
+from core.diffusion.conditioning import PlainConditioning
+from core.diffusion.inversion.inversion import Inversion
+from core.diffusion.inversion.trace import Subject, trace_image
+from core.diffusion.requests import Reached, Rows, Solver, denoise
+from core.diffusion.schedule import Schedule, guided
+from core.domain.specs import DdimSpec
+
+
+def invert_ddim(spec: DdimSpec, subject: Subject, schedule: Schedule) -> Solver[Inversion]:
+    """Traces the image and samples it again at the caller's guidance: T + 2T passes."""
+    total = 2 * spec.timesteps
+    trace = yield from trace_image(subject, schedule, keep_maps=False, calls_in_all=total)
+    path = [trace.latents[-1]]
+    text = torch.stack([subject.null, subject.source])
+    for index, timestep in enumerate(schedule.timesteps):
+        seen = yield from denoise(Rows(path[-1].expand(2, -1, -1, -1), timestep, keys=text, values=text))
+        path.append(schedule.step(path[-1], guided(*seen.output, spec.guidance), timestep))
+        yield Reached(spec.timesteps + index + 1, total, path[-1])
+    return Inversion(PlainConditioning(subject.null), trace.latents, torch.stack(path), trace.word_maps)

@@ -1,0 +1,87 @@
+"""What learned inversions share: the inner loop's budget, rate and threshold, and the state they resume from."""
+
+import math
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field
+from typing import final
+
+import torch
+from torch import Tensor
+
+from core.diffusion.requests import Answer, Denoised, Request, Rows, Tensors, denoise, descend
+from core.domain.specs import Optimisation
+
+
+def inner_budget(spec: Optimisation, index: int) -> int:
+    """Largest number of optimiser steps at timestep `index`: ceil(N exp(-decay * index))."""
+    return math.ceil(spec.inner_steps * math.exp(-spec.inner_decay * index))
+
+
+def learning_rate(spec: Optimisation, index: int) -> float:
+    """Adam's rate at timestep `index`; it falls linearly and would reach zero at timestep 100."""
+    return spec.learning_rate * max(1 - index / 100, 0.01)
+
+
+def fit_timestep(
+    parameters: Iterable[Tensor],
+    rows: Callable[[], Rows],
+    loss: Callable[[Denoised], Tensor],
+    *,
+    spec: Optimisation,
+    index: int,
+) -> Generator[Request, Answer, tuple[float, Tensor]]:
+    """The inner loop of one timestep: Adam until the loss is enough or the budget spent.
+
+    Returns the last loss and the UNet's output [c, h, w] for the parameters as they are left. The loss is looked at
+    before a step is taken, so that an output that was enough is used as it is; the published code takes one step more
+    than it tested and computes the output again.
+    """
+    optimiser = torch.optim.Adam(parameters, lr=learning_rate(spec, index))
+    last = math.nan
+    for _ in range(inner_budget(spec, index)):
+        optimiser.zero_grad(set_to_none=True)
+        fitted = yield from descend(rows, loss, enough=spec.stop_loss + spec.stop_slope * index)
+        last = fitted.loss
+        if fitted.enough:
+            return last, fitted.output[0]
+        optimiser.step()
+    with torch.no_grad():
+        final_rows = rows()
+    return last, (yield from denoise(final_rows)).output[0]
+
+
+@final
+@dataclass(slots=True)
+class Learned:
+    """What a learned inversion has found up to some timestep; grows by one entry a timestep.
+
+    `path` holds the latents really sampled, `found` what was learned at each timestep, `carried` the weights the next
+    one starts from. Optimisers start afresh at every timestep, so these are the whole state.
+    """
+
+    path: list[Tensor]
+    found: list[Tensor] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    carried: Tensors = field(default_factory=dict)
+
+    @property
+    def index(self) -> int:
+        """The timestep to do next."""
+        return len(self.found)
+
+    def tensors(self, trace: Tensor, word_maps: Tensor) -> Tensors:
+        """The state as tensors, with the trace, which is not computed twice."""
+        return {
+            "trace": trace,
+            "word_maps": word_maps,
+            "path": torch.stack(self.path),
+            "found": torch.stack(self.found),
+            "losses": torch.tensor(self.losses, dtype=torch.float64),
+            **{f"carried.{name}": value for name, value in self.carried.items()},
+        }
+
+    @classmethod
+    def from_tensors(cls, state: Tensors) -> "Learned":
+        """The state `tensors` described."""
+        carried = {name.removeprefix("carried."): value for name, value in state.items() if name.startswith("carried.")}
+        return cls(list(state["path"]), list(state["found"]), state["losses"].tolist(), carried)

@@ -1,0 +1,121 @@
+"""What a solver yields and what it is sent back.
+
+A solver is a generator: straight-line numerical code that yields `Denoise`, `Descend` or `Reached` and is sent a
+`Denoised`, a `Descended` or None. It never calls the UNet, so one driver can run one solver or an engine many at once.
+A solver must not yield inside `no_grad` or `autocast`.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar, final
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from core.diffusion.attention.control import Carry, SitePredicate
+from core.diffusion.attention.sites import Site
+
+Tensors: TypeAlias = dict[str, Tensor]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """A row group: latents that are denoised in one call because some look at others; never split.
+
+    `values` feeds the value layers of cross-attention and `keys` the key layers; the rest is `Control`, with row
+    numbers counted within the group. All rows stand at one timestep.
+    """
+
+    latents: Float[Tensor, "n c h w"]
+    timestep: int
+    keys: Float[Tensor, "n tokens width"]
+    values: Float[Tensor, "n tokens width"]
+    layout_rows: Int[Tensor, " n"] | None = None
+    carry: Carry | None = None
+    record: SitePredicate | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Denoised:
+    """The UNet's output for a row group, and the recorded maps [n, heads, pixels, tokens]."""
+
+    output: Float[Tensor, "n c h w"]
+    maps: Mapping[Site, Tensor]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Denoise:
+    """Asks for one forward pass without gradient."""
+
+    rows: Rows
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Descend:
+    """Asks for one forward pass, the loss, and its gradient in the solver's own leaves: all or nothing.
+
+    Both callables may be called again: a call that ran out of memory is split and repeated.
+
+    Args:
+        rows: builds the row group, with the graph from the leaves to `keys`, `values` or `latents`.
+        loss: maps the answer to a scalar.
+        enough: the gradient is left out when the loss is below this.
+    """
+
+    rows: Callable[[], Rows]
+    loss: Callable[[Denoised], Float[Tensor, ""]]
+    enough: float = 0.0
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Descended:
+    """The loss before the step, the detached output it was measured on, and whether it was already enough."""
+
+    loss: float
+    output: Float[Tensor, "n c h w"]
+    enough: bool
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Reached:
+    """A timestep is done; what the driver makes progress, previews and checkpoints of.
+
+    Args:
+        done: units of work finished.
+        total: units in all.
+        latents: what a preview shows.
+        state: everything `resume` needs to go on from here, or None where stopping here saves nothing.
+    """
+
+    done: int
+    total: int
+    latents: Float[Tensor, "c h w"]
+    state: Callable[[], Tensors] | None = None
+
+
+Request: TypeAlias = Denoise | Descend | Reached
+Answer: TypeAlias = Denoised | Descended | None
+Result = TypeVar("Result")
+Solver: TypeAlias = Generator[Request, Answer, Result]
+
+
+def denoise(rows: Rows) -> Generator[Request, Answer, Denoised]:
+    """`answer = yield from denoise(rows)`: a forward pass, with its type."""
+    answer = yield Denoise(rows)
+    assert isinstance(answer, Denoised)
+    return answer
+
+
+def descend(
+    rows: Callable[[], Rows], loss: Callable[[Denoised], Tensor], *, enough: float
+) -> Generator[Request, Answer, Descended]:
+    """`answer = yield from descend(...)`: a gradient pass, with its type."""
+    answer = yield Descend(rows, loss, enough)
+    assert isinstance(answer, Descended)
+    return answer

@@ -1,0 +1,95 @@
+"""The deterministic DDIM schedule, forwards and backwards.
+
+Source: Song et al. 2021, arXiv 2010.02502, eq. 12 with eta = 0.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Prediction(StrEnum):
+    """What the UNet's output means."""
+
+    EPSILON = "epsilon"
+    V = "v_prediction"
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Schedule:
+    """The noise levels of a trained model and the T timesteps taken through them.
+
+    `timesteps[0]` is the noisiest. `alphas[t]` is the cumulative alpha of training timestep t (float64). With
+    `offset` 0 the last timestep is t = 0, whose step is the identity (one call of T is wasted, as in the published
+    code); with the usual offset 1 it is not. Inverted latents belong to one offset: never mix.
+    """
+
+    alphas: Float[Tensor, " train"]
+    timesteps: tuple[int, ...]
+    stride: int
+    prediction: Prediction
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], timesteps: int) -> "Schedule":
+        """The schedule of a diffusers `scheduler_config.json`, T timesteps at "leading" spacing."""
+        if config.get("beta_schedule") != "scaled_linear" or config.get("trained_betas") is not None:
+            raise ValueError("only the scaled_linear noise schedule of Stable Diffusion 1.x and 2.x is supported")
+        train = int(config.get("num_train_timesteps", 1000))
+        if not 1 <= timesteps <= train:
+            raise ValueError(f"timesteps must be between 1 and {train}")
+        ends = float(config["beta_start"]) ** 0.5, float(config["beta_end"]) ** 0.5
+        betas = torch.linspace(*ends, train, dtype=torch.float64) ** 2
+        stride = train // timesteps
+        offset = int(config.get("steps_offset", 0))
+        steps = tuple(n * stride + offset for n in reversed(range(timesteps)))
+        return cls((1 - betas).cumprod(0), steps, stride, Prediction(config.get("prediction_type", "epsilon")))
+
+    def alpha(self, timestep: int) -> float:
+        """The cumulative alpha, that of timestep 0 for anything before it (`set_alpha_to_one=False`)."""
+        return float(self.alphas[max(timestep, 0)])
+
+    def step(
+        self, latents: Float[Tensor, "*n c h w"], output: Float[Tensor, "*n c h w"], timestep: int
+    ) -> Float[Tensor, "*n c h w"]:
+        """One timestep towards the image: z_t to z_{t - stride}."""
+        return self._move(latents, output, timestep, timestep - self.stride)
+
+    def invert(
+        self, latents: Float[Tensor, "*n c h w"], output: Float[Tensor, "*n c h w"], timestep: int
+    ) -> Float[Tensor, "*n c h w"]:
+        """One timestep towards the noise: z_{t - stride} to z_t.
+
+        The UNet is told the target timestep t although the latent is one stride below, as in every published
+        implementation.
+        """
+        return self._move(latents, output, timestep - self.stride, timestep)
+
+    def noised(
+        self, latents: Float[Tensor, "*n c h w"], noise: Float[Tensor, "*n c h w"], timestep: int
+    ) -> Float[Tensor, "*n c h w"]:
+        """A clean latent at the noise level of a timestep."""
+        alpha = self.alpha(timestep)
+        return alpha**0.5 * latents + (1 - alpha) ** 0.5 * noise
+
+    def _move(self, latents: Tensor, output: Tensor, here: int, there: int) -> Tensor:
+        a, b = self.alpha(here), self.alpha(there)
+        if self.prediction is Prediction.V:
+            clean = a**0.5 * latents - (1 - a) ** 0.5 * output
+            noise = a**0.5 * output + (1 - a) ** 0.5 * latents
+        else:
+            clean = (latents - (1 - a) ** 0.5 * output) / a**0.5
+            noise = output
+        return b**0.5 * clean + (1 - b) ** 0.5 * noise
+
+
+def guided(
+    unconditional: Float[Tensor, "*n c h w"], conditional: Float[Tensor, "*n c h w"], guidance: float
+) -> Float[Tensor, "*n c h w"]:
+    """Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598)."""
+    return unconditional + guidance * (conditional - unconditional)

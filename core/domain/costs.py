@@ -1,0 +1,42 @@
+"""What a job costs before it is run: the most UNet passes its parameters allow."""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+from core.domain.specs import EditSpec, InversionSpec, NullTextSpec, Optimisation, StyleDiffusionSpec, WordSwapSpec
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Passes of one latent through the UNet; a backward pass takes about as long as two forward ones."""
+
+    unet_forwards: int
+    unet_backwards: int
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            unet_forwards=self.unet_forwards + other.unet_forwards,
+            unet_backwards=self.unet_backwards + other.unet_backwards,
+        )
+
+
+def cost_of_inversion(spec: InversionSpec) -> Cost:
+    """The trace, and the way back; a learned inversion adds its inner steps, which may end early."""
+    both_branches = 2 * spec.timesteps
+    descents = sum(inner_budgets(spec)) if isinstance(spec, StyleDiffusionSpec | NullTextSpec) else 0
+    map_call = 1 if isinstance(spec, StyleDiffusionSpec) and spec.last_map_call else 0
+    forwards = spec.timesteps + map_call + both_branches + descents
+    return Cost(unet_forwards=forwards, unet_backwards=descents)
+
+
+def cost_of_edit(spec: EditSpec, *, timesteps: int) -> Cost:
+    """Both branches of the target, and of the source where its attention is read."""
+    rows = 2 if isinstance(spec, WordSwapSpec) else 4
+    return Cost(unet_forwards=rows * timesteps, unet_backwards=0)
+
+
+def inner_budgets(spec: Optimisation) -> tuple[int, ...]:
+    """The largest number of inner steps at each timestep, in order."""
+    return tuple(math.ceil(spec.inner_steps * math.exp(-spec.inner_decay * index)) for index in range(spec.timesteps))
