@@ -1,0 +1,98 @@
+"""SQLite and Postgres behind one door: a unit of work is one transaction."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, final
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from core.domain.errors import Unavailable
+from core.storage.access import SqlIdempotency, SqlKeys
+from core.storage.images import SqlImages
+from core.storage.jobs import SqlJobs
+from core.storage.transaction import Transaction
+
+_BUSY_MILLISECONDS = 30_000  # a write of ours takes milliseconds; only a stuck process makes another wait so long
+
+
+@final
+class SqlUnitOfWork:
+    """Implements `UnitOfWork`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._tx = Transaction(connection)
+        self.jobs = SqlJobs(self._tx)
+        self.images = SqlImages(self._tx)
+        self.keys = SqlKeys(self._tx)
+        self.idempotency = SqlIdempotency(self._tx)
+        self.now = self._tx.now
+
+    def commit(self) -> None:
+        self._tx.connection.commit()
+
+    def try_lock(self, name: str) -> bool:
+        if not self._tx.postgres:
+            return True  # a transaction that writes is alone
+        taken = func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0))
+        return bool(self._tx.connection.execute(select(taken)).scalar_one())
+
+
+@final
+class SqlDatabase:
+    """Implements `Database`."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = make_engine(url)
+        self._reading = self.engine.execution_options(sqlite_begin="DEFERRED")
+
+    @contextmanager
+    def begin(self) -> Iterator[SqlUnitOfWork]:
+        with answering(), self.engine.connect() as connection:
+            yield SqlUnitOfWork(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[SqlUnitOfWork]:
+        with answering(), self._reading.connect() as connection:
+            yield SqlUnitOfWork(connection)
+
+    def ping(self) -> None:
+        """Raises Unavailable when the database does not answer."""
+        with answering(), self._reading.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+
+def make_engine(url: str) -> Engine:
+    """An engine for a SQLite or Postgres address; `postgres://` and `postgresql://` mean the psycopg driver."""
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite":
+        engine = create_engine(address)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if address.drivername in {"postgres", "postgresql"}:
+        address = address.set(drivername="postgresql+psycopg")
+    return create_engine(address, pool_pre_ping=True)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves, below
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")  # an accepted job survives a power cut
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # IMMEDIATE takes the one write lock at once: a transaction that upgrades later may be refused instead of waiting.
+    connection.exec_driver_sql("BEGIN " + connection.get_execution_options().get("sqlite_begin", "IMMEDIATE"))
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turns the driver's own failures into ours."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise Unavailable("The database does not answer; try again in a moment.") from error

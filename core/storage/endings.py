@@ -1,0 +1,116 @@
+"""The ways a job ends: finished, canceled, expired, or given up on after too many lost attempts."""
+
+from dataclasses import asdict
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, and_, select, update
+
+from core.domain.errors import ErrorCode
+from core.domain.job import Job, JobError, JobState
+from core.domain.ports import Claim, Outcome
+from core.storage.rows import to_documents, to_job
+from core.storage.settlement import erase, settle
+from core.storage.tables import HAS_ARTIFACTS, IS_RUNNING, IS_UNFINISHED, jobs
+from core.storage.transaction import Transaction
+from core.storage.transitions import move, move_claimed
+
+_UNFINISHED = [state for state in JobState if not state.final]
+_CANCELED = JobError(code=ErrorCode.CANCELED, detail="The caller canceled this job.", retryable=True)
+_DEADLINE = JobError(code=ErrorCode.DEADLINE, detail="The deadline that the caller set has passed.", retryable=True)
+
+
+def finish(tx: Transaction, claim: Claim, outcome: Outcome, *, retention: timedelta) -> Job | None:
+    """The final write of an attempt that still holds its lease."""
+    now = tx.now()
+    progress = {"timestep": jobs.c.timesteps} if outcome.state is JobState.SUCCEEDED else {}
+    job = move_claimed(
+        tx,
+        claim,
+        outcome.state,
+        result=outcome.result,
+        artifacts=to_documents(outcome.artifacts),
+        error=None if outcome.error is None else asdict(outcome.error),
+        metrics=outcome.metrics or {},
+        warnings=list(outcome.warnings),
+        finished_at=now,
+        expires_at=now + retention if outcome.artifacts else None,
+        eta_seconds=None,
+        checkpoint_key=None,
+        **progress,
+    )
+    if job is not None:
+        settle(tx, job)
+    return job
+
+
+def request_cancel(tx: Transaction, job: Job) -> Job:
+    """A running job is asked to stop, any other unfinished one ends now."""
+    if job.state.final:
+        return job
+    if job.state is not JobState.RUNNING:
+        return cancel(tx, job)
+    row = tx.connection.execute(
+        update(jobs).where(jobs.c.id == job.id).values(cancel_requested=True).returning(*jobs.c)
+    ).one()
+    return to_job(row)
+
+
+def cancel(tx: Transaction, job: Job) -> Job:
+    """A job whose caller has asked for it ends."""
+    return _end(tx, job, JobState.CANCELED, error=_CANCELED)
+
+
+def expire_leases(tx: Transaction, *, limit: int) -> int:
+    """Every attempt whose lease has passed is over; its job is tried again, canceled as asked, or given up."""
+    lapsed = _held(tx, and_(IS_RUNNING, jobs.c.lease_until < tx.now()), limit)
+    for job in lapsed:
+        if job.cancel_requested:
+            cancel(tx, job)
+        elif job.attempt >= job.max_attempts:
+            _end(tx, job, JobState.FAILED, error=_poison(job))
+        else:
+            move(tx, job, JobState.QUEUED, lease_until=None)
+    return len(lapsed)
+
+
+def expire_deadlines(tx: Transaction, *, limit: int) -> int:
+    """Every unfinished job past its deadline ends; a worker that runs one finds its fence stale."""
+    late = _held(tx, and_(IS_UNFINISHED, jobs.c.deadline_at < tx.now()), limit)
+    for job in late:
+        _end(tx, job, JobState.EXPIRED, error=_DEADLINE)
+    return len(late)
+
+
+def expire_artifacts(tx: Transaction, *, limit: int) -> list[str]:
+    """Forgets what has been kept long enough and is not needed by an unfinished edit."""
+    readers = jobs.alias()
+    unread = ~select(readers.c.id).where(readers.c.depends_on == jobs.c.id, readers.c.state.in_(_UNFINISHED)).exists()
+    old = _held(tx, and_(HAS_ARTIFACTS, jobs.c.expires_at < tx.now(), unread), limit)
+    return [key for job in old for key in erase(tx, job)]
+
+
+def has_readers(tx: Transaction, job_id: str) -> bool:
+    """True while an unfinished edit depends on this inversion."""
+    found = tx.connection.execute(select(jobs.c.id).where(jobs.c.depends_on == job_id, IS_UNFINISHED).limit(1))
+    return found.first() is not None
+
+
+def _end(tx: Transaction, job: Job, state: JobState, *, error: JobError) -> Job:
+    ended = move(tx, job, state, error=asdict(error), finished_at=tx.now(), lease_until=None, eta_seconds=None)
+    if ended is None:
+        return job
+    settle(tx, ended)
+    return ended
+
+
+def _poison(job: Job) -> JobError:
+    return JobError(
+        code=ErrorCode.POISON,
+        detail=f"Each of {job.attempt} attempts lost its worker; this job is not tried again.",
+        retryable=False,
+    )
+
+
+def _held(tx: Transaction, which: ColumnElement[bool], limit: int) -> list[Job]:
+    rows = tx.connection.execute(select(jobs).where(which).limit(limit).with_for_update(skip_locked=True))
+    return [to_job(row) for row in rows]

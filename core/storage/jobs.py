@@ -1,0 +1,155 @@
+"""The repository of jobs; how they are claimed, moved and settled stands in the modules beside it."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import final
+
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, tuple_, update
+
+from core.domain.job import Job, JobClass, JobEvent, JobState, Progress
+from core.domain.ports import Beat, Claim, JobFilter, Outcome
+from core.storage import claims, endings
+from core.storage.rows import to_job, to_row
+from core.storage.settlement import erase, join
+from core.storage.tables import HAS_ARTIFACTS, IS_QUEUED, IS_RUNNING, events, jobs
+from core.storage.transaction import Transaction
+from core.storage.transitions import record
+
+
+@final
+class SqlJobs:
+    """Implements `JobRepository`."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+
+    def add(self, job: Job) -> Job:
+        self._tx.connection.execute(insert(jobs).values(**to_row(job)))
+        record(self._tx, [job])
+        return join(self._tx, job) if job.state is JobState.WAITING else job
+
+    def get(self, tenant: str, job_id: str) -> Job | None:
+        row = self._tx.connection.execute(select(jobs).where(_is(tenant, job_id))).one_or_none()
+        return None if row is None else to_job(row)
+
+    def hold(self, tenant: str, job_id: str) -> Job | None:
+        row = self._tx.connection.execute(select(jobs).where(_is(tenant, job_id)).with_for_update()).one_or_none()
+        return None if row is None else to_job(row)
+
+    def find_leader(self, tenant: str, work_key: str) -> Job | None:
+        if self._tx.postgres:
+            key = func.hashtextextended(f"{tenant}/{work_key}", 0)
+            self._tx.connection.execute(select(func.pg_advisory_xact_lock(key)))
+        active = and_(jobs.c.leader.is_(None), jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]))
+        candidates = (
+            select(jobs.c.id, func.coalesce(jobs.c.leader, jobs.c.id).label("root"))
+            .where(jobs.c.tenant == tenant, jobs.c.work_key == work_key, or_(active, HAS_ARTIFACTS))
+            .limit(1)
+        )
+        # The row may change while we wait for its lock; whoever changed it left another candidate, or none.
+        while (found := self._tx.connection.execute(candidates).one_or_none()) is not None:
+            self._tx.connection.execute(select(jobs.c.id).where(jobs.c.id == found.root).with_for_update())
+            row = self._tx.connection.execute(
+                select(jobs).where(jobs.c.id == found.id, or_(active, HAS_ARTIFACTS)).with_for_update()
+            ).one_or_none()
+            if row is not None:
+                return to_job(row)
+        return None
+
+    def has_readers(self, job_id: str) -> bool:
+        return endings.has_readers(self._tx, job_id)
+
+    def list(self, query: JobFilter) -> Sequence[Job]:
+        rows = self._tx.connection.execute(
+            select(jobs)
+            .where(*_conditions(query))
+            .order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
+            .limit(query.limit)
+        )
+        return [to_job(row) for row in rows]
+
+    def events(self, tenant: str, job_id: str, *, after: int) -> Sequence[JobEvent]:
+        rows = self._tx.connection.execute(
+            select(events)
+            .join(jobs, jobs.c.id == events.c.job_id)
+            .where(_is(tenant, job_id), events.c.number > after)
+            .order_by(events.c.number)
+        )
+        return [
+            JobEvent(number=row.number, job_id=row.job_id, state=JobState(row.state), attempt=row.attempt, at=row.at)
+            for row in rows
+        ]
+
+    def queue_position(self, job: Job) -> int:
+        mine = tuple_(func.coalesce(job.queued_at, jobs.c.queued_at), job.id)
+        earlier = select(func.count()).where(
+            IS_QUEUED, jobs.c.job_class == job.job_class, tuple_(jobs.c.queued_at, jobs.c.id) < mine
+        )
+        return self._tx.connection.execute(earlier).scalar_one()
+
+    def claim_next(self, *, lease_seconds: float, classes: Sequence[JobClass]) -> Claim | None:
+        return claims.claim_next(self._tx, lease_seconds=lease_seconds, classes=classes)
+
+    def beat(self, claim: Claim, progress: Progress, *, lease_seconds: float) -> Beat:
+        return claims.beat(self._tx, claim, progress, lease_seconds=lease_seconds)
+
+    def save_checkpoint(self, claim: Claim, key: str, progress: Progress) -> bool:
+        return claims.save_checkpoint(self._tx, claim, key=key, progress=progress)
+
+    def finish(self, claim: Claim, outcome: Outcome, *, retention: timedelta) -> bool:
+        return endings.finish(self._tx, claim, outcome, retention=retention) is not None
+
+    def release(self, claim: Claim, *, count_attempt: bool) -> bool:
+        job = claims.release(self._tx, claim, count_attempt=count_attempt)
+        if job is not None and job.cancel_requested:
+            endings.cancel(self._tx, job)
+        return job is not None
+
+    def request_cancel(self, tenant: str, job_id: str) -> Job | None:
+        job = self.hold(tenant, job_id)
+        return None if job is None else endings.request_cancel(self._tx, job)
+
+    def delete(self, tenant: str, job_id: str) -> Sequence[str]:
+        job = self.hold(tenant, job_id)
+        if job is None or not job.state.final or job.deleted_at is not None:
+            return []
+        self._tx.connection.execute(update(jobs).where(jobs.c.id == job.id).values(deleted_at=self._tx.now()))
+        return erase(self._tx, job)
+
+    def void_leases(self) -> int:
+        past = self._tx.now() - timedelta(seconds=1)
+        return self._tx.connection.execute(update(jobs).where(IS_RUNNING).values(lease_until=past)).rowcount
+
+    def expire_leases(self, *, limit: int) -> int:
+        return endings.expire_leases(self._tx, limit=limit)
+
+    def expire_deadlines(self, *, limit: int) -> int:
+        return endings.expire_deadlines(self._tx, limit=limit)
+
+    def expire_artifacts(self, *, limit: int) -> Sequence[str]:
+        return endings.expire_artifacts(self._tx, limit=limit)
+
+    def queued_count(self, *, limit: int) -> int:
+        some = select(jobs.c.id).where(IS_QUEUED).limit(limit).subquery()
+        return self._tx.connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def _is(tenant: str, job_id: str) -> ColumnElement[bool]:
+    return and_(jobs.c.tenant == tenant, jobs.c.id == job_id)
+
+
+def _conditions(query: JobFilter) -> list[ColumnElement[bool]]:
+    conditions = [jobs.c.tenant == query.tenant, jobs.c.deleted_at.is_(None)]
+    wanted = {"kind": query.kind, "state": query.state, "method": query.method}
+    conditions += [jobs.c[name] == value for name, value in wanted.items() if value is not None]
+    if query.created_after is not None:
+        conditions.append(jobs.c.created_at > query.created_after)
+    if query.created_before is not None:
+        conditions.append(jobs.c.created_at < query.created_before)
+    conditions += [jobs.c.metadata[key].as_string() == value for key, value in query.metadata]
+    if query.after is not None:
+        created_at, job_id = query.after
+        # Spelled out, not as a row value: each side then has the column's type.
+        older = jobs.c.created_at < created_at
+        conditions.append(or_(older, and_(jobs.c.created_at == created_at, jobs.c.id < job_id)))
+    return conditions

@@ -1,0 +1,75 @@
+"""The one place that turns settings into ports; API, worker and command line start here."""
+
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+
+from core.domain.catalogue import Model, read_model
+from core.domain.errors import Unavailable
+from core.domain.ports import Database, ObjectStore, WakeUps
+from core.pocket.weights import model_path
+from core.queue.app import make_app
+from core.queue.wakeups import CeleryWakeUps
+from core.settings import Settings
+from core.storage.database import SqlDatabase
+from core.storage.migrate import require_current, upgrade
+from core.storage.objects_folder import FolderStore
+from core.storage.objects_s3 import S3Store
+
+
+def migrate(settings: Settings) -> None:
+    """Makes the data folder where the service is embedded, and brings the tables up to date."""
+    if settings.embedded:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    upgrade(settings.database)
+
+
+def build_database(settings: Settings) -> Database:
+    """The database, its tables up to date.
+
+    Raises:
+        Unavailable: it does not answer, or `migrate` has to run first.
+    """
+    require_current(settings.database)
+    return SqlDatabase(settings.database)
+
+
+def build_store(settings: Settings) -> ObjectStore:
+    """A bucket where one is named, else a folder."""
+    if settings.s3_bucket is None:
+        return FolderStore(settings.data_dir / "objects")
+    secret = settings.s3_secret_access_key
+    return S3Store(
+        settings.s3_bucket,
+        endpoint_url=settings.s3_endpoint_url,
+        region=settings.s3_region,
+        access_key_id=settings.s3_access_key_id,
+        secret=None if secret is None else secret.get_secret_value(),
+    )
+
+
+def build_wakeups(settings: Settings) -> WakeUps:
+    """The sending end of the broker."""
+    return CeleryWakeUps(make_app(settings))
+
+
+def build_model(settings: Settings) -> Model:
+    """The model this deployment runs, as far as it can be known without its weights."""
+    return read_model(locate_model(settings.model), name=settings.model)
+
+
+def locate_model(name: str) -> Path:
+    """The folder of a model: the packaged one, a folder by its path, or a snapshot of the hub.
+
+    Raises:
+        Unavailable: there is no such folder, and the hub does not answer or has no such model.
+    """
+    if name == "pocket":
+        return model_path()
+    if Path(name).is_dir():
+        return Path(name).resolve()
+    try:
+        # Without the weights: the web process describes a model that only workers load.
+        return Path(snapshot_download(name, allow_patterns=["*.json", "tokenizer/*"]))
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"MODEL={name} is no folder, and the hub gives no model of this name.") from error
