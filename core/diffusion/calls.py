@@ -36,7 +36,9 @@ def descend_groups(backbone: Backbone, requests: Sequence[Descend]) -> list[Desc
         losses = [request.loss(answer) for request, answer in zip(requests, answers, strict=True)]
         values = torch.stack([loss.detach() for loss in losses]).tolist()
         # A solver's loss reads its own rows only, so the gradient of the sum is each one's own.
-        pending = [loss for loss, value, request in zip(losses, values, requests, strict=True) if value >= request.enough]
+        pending = [
+            loss for loss, value, request in zip(losses, values, requests, strict=True) if value >= request.enough
+        ]
         if pending:
             torch.stack(pending).sum().backward()
     return [

@@ -54,9 +54,10 @@ class SiteProcessor:
             if getattr(attn, name, None)
         ]
         if unusual or attn.rescale_output_factor != 1.0:
-            raise ValueError(f"{self.site.name} uses {', '.join(unusual) or 'a rescaled output'}: not a SD 1.x/2.x UNet")
+            raise ValueError(
+                f"{self.site.name} uses {', '.join(unusual) or 'a rescaled output'}: not a SD 1.x/2.x UNet"
+            )
 
 
 def _split_heads(x: Tensor, heads: int) -> Tensor:
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # [n, heads, places, d]
-

@@ -30,9 +30,9 @@ def invert_stylediffusion(
     """
     total = 2 * spec.timesteps
     keep_maps = spec.attention_loss > 0
-    network = MappingNetwork(
-        image_tokens=len(subject.features), text_tokens=len(subject.source), head=spec.head
-    ).to(subject.latent)
+    network = MappingNetwork(image_tokens=len(subject.features), text_tokens=len(subject.source), head=spec.head).to(
+        subject.latent
+    )
     if resume is None:
         trace = yield from trace_image(subject, schedule, keep_maps=keep_maps, calls_in_all=total)
         learned = Learned([trace.latents[-1]])
