@@ -107,7 +107,7 @@ class Unavailable(AppError):
     """A part the service needs does not answer now; the same request may succeed later."""
 
     def __init__(self, detail: str, **numbers: float | str) -> None:
-        super().__init__(ErrorCode.DEPENDENCY_DOWN, detail, **numbers)
+        super().__init__(ErrorCode.DEPENDENCY_DOWN, detail, errors=(), **numbers)
 
 
 @final

@@ -98,6 +98,24 @@ class JobEvent:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueLoad:
+    """How busy one class is; `typical_seconds` is the mean run of the jobs that ended last."""
+
+    job_class: JobClass
+    queued: int
+    oldest_queued_at: datetime | None
+    running: int
+    typical_seconds: float | None  # None until one has succeeded
+
+    def estimated_wait_seconds(self, position: int) -> float | None:
+        """For a job with so many before it, were the slots that run now to go on; None while nobody can know."""
+        if self.typical_seconds is None:
+            return None
+        return self.typical_seconds * (position + 1) / max(self.running, 1)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredImage:
     """A caller's image as the service keeps it: re-encoded, upright, three channels."""
 

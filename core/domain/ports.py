@@ -1,13 +1,24 @@
 """What the use cases need from the outside, as protocols; `core.storage` and `core.queue` implement them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, final
 
 from core.domain.access import ApiKey, IdempotencyRecord
-from core.domain.job import Artifact, Job, JobClass, JobError, JobEvent, JobKind, JobState, Progress, StoredImage
+from core.domain.job import (
+    Artifact,
+    Job,
+    JobClass,
+    JobError,
+    JobEvent,
+    JobKind,
+    JobState,
+    Progress,
+    QueueLoad,
+    StoredImage,
+)
 
 
 @final
@@ -96,6 +107,11 @@ class JobRepository(Protocol):
 
     def queue_position(self, job: Job) -> int:
         """How many queued jobs of this class stand before it."""
+        ...
+
+    def load(self, job_class: JobClass) -> QueueLoad: ...
+    def finished(self, job_ids: Collection[str]) -> Collection[str]:
+        """Of these jobs, those whose state is final."""
         ...
 
     def claim_next(self, *, lease_seconds: float, classes: Sequence[JobClass]) -> Claim | None: ...

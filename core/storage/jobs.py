@@ -1,14 +1,15 @@
 """The repository of jobs; how they are claimed, moved and settled stands in the modules beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import final
 
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select, tuple_, update
 
-from core.domain.job import Job, JobClass, JobEvent, JobState, Progress
+from core.domain.job import Job, JobClass, JobEvent, JobState, Progress, QueueLoad
 from core.domain.ports import Beat, Claim, JobFilter, Outcome
 from core.storage import claims, endings
+from core.storage.load import measure
 from core.storage.rows import to_job, to_row
 from core.storage.settlement import erase, join
 from core.storage.tables import HAS_ARTIFACTS, IS_QUEUED, IS_RUNNING, events, jobs
@@ -86,6 +87,14 @@ class SqlJobs:
             IS_QUEUED, jobs.c.job_class == job.job_class, tuple_(jobs.c.queued_at, jobs.c.id) < mine
         )
         return self._tx.connection.execute(earlier).scalar_one()
+
+    def load(self, job_class: JobClass) -> QueueLoad:
+        return measure(self._tx, job_class)
+
+    def finished(self, job_ids: Collection[str]) -> Collection[str]:
+        final = [state for state in JobState if state.final]
+        rows = self._tx.connection.execute(select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.state.in_(final)))
+        return list(rows.scalars())
 
     def claim_next(self, *, lease_seconds: float, classes: Sequence[JobClass]) -> Claim | None:
         return claims.claim_next(self._tx, lease_seconds=lease_seconds, classes=classes)

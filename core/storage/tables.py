@@ -130,6 +130,7 @@ _PARTIAL = {
     "ix_jobs_leader": (jobs.c.leader.is_not(None), (jobs.c.leader,)),
     "ix_jobs_depends_on": (jobs.c.depends_on.is_not(None), (jobs.c.depends_on,)),
     "ix_jobs_deadline": (and_(IS_UNFINISHED, jobs.c.deadline_at.is_not(None)), (jobs.c.deadline_at,)),
+    "ix_jobs_recent": (and_(IS_SUCCEEDED, jobs.c.leader.is_(None)), (jobs.c.job_class, jobs.c.finished_at)),
     "ix_jobs_expiry": (and_(HAS_ARTIFACTS, jobs.c.expires_at.is_not(None)), (jobs.c.expires_at,)),
 }
 for _name, (_where, _columns) in _PARTIAL.items():

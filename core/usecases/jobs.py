@@ -35,14 +35,6 @@ def list_events(database: Database, tenant: str, job_id: str, *, after: int = 0)
         return uow.jobs.events(tenant, job_id, after=after)
 
 
-def queue_position(database: Database, job: Job) -> int | None:
-    """How many jobs of its class are queued before it; None unless it is queued."""
-    if job.state is not JobState.QUEUED:
-        return None
-    with database.read() as uow:
-        return uow.jobs.queue_position(job)
-
-
 def get_artifact(database: Database, tenant: str, job_id: str, *, name: str) -> Artifact:
     """One result of a job.
 

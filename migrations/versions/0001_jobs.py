@@ -24,6 +24,7 @@ _PARTIAL_INDEXES = {
         ["deadline_at"],
         "(state = 'waiting' OR state = 'queued' OR state = 'running') AND deadline_at IS NOT NULL",
     ),
+    "ix_jobs_recent": (["job_class", "finished_at"], "state = 'succeeded' AND leader IS NULL"),
     "ix_jobs_expiry": (["expires_at"], "state = 'succeeded' AND erased_at IS NULL AND expires_at IS NOT NULL"),
 }
 
