@@ -57,7 +57,7 @@ has_cpu_only() {
 python=$(find_python)
 echo "Installing into $venv with $("$python" --version)"
 if ! is_new_enough "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then make_venv; fi
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check -c constraints.txt uv
 tell_uv
 if ! { has_cpu_only && install_cpu_torch; }; then install; fi
 echo "$wanted" >"$stamp"
