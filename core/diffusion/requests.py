@@ -64,11 +64,13 @@ class Descend:
         rows: builds the row group, with the graph from the leaves to `keys`, `values` or `latents`.
         loss: maps the answer to a scalar.
         enough: the gradient is left out when the loss is below this.
+        count: the number of rows that `rows` builds.
     """
 
     rows: Callable[[], Rows]
     loss: Callable[[Denoised], Float[Tensor, ""]]
     enough: float = 0.0
+    count: int = 1
 
 
 @final

@@ -24,7 +24,7 @@ class Model:
     """One model in the diffusers layout, as far as it can be known without its weights.
 
     `defaults` stand between a method's own defaults and what the caller gives; `known_words` are all the words the
-    model was trained with, or None where nobody can list them.
+    model was trained with, or None where nobody can list them; `notice` is what its makers tell about its limits.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Model:
     max_tokens: int
     defaults: dict[str, Any] = field(default_factory=dict)
     known_words: frozenset[str] | None = None
+    notice: str = ""
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -67,6 +68,7 @@ def read_model(path: Path, *, name: str) -> Model:
         max_tokens=int(tokenizer["model_max_length"]) - 2,  # start and end
         defaults=card.get("defaults", {}),
         known_words=None if words is None else frozenset(words),
+        notice=card.get("notice", ""),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
@@ -87,3 +87,15 @@ class Plan:
     def active(self, index: int) -> Sequence[Rule]:
         """The rules in force at timestep `index`."""
         return [rule for rule in self.rules if index < rule.stop]
+
+    def describe(self) -> dict[str, Any]:
+        """The plan as a caller reads it: each rule's branch, what it does, and the timestep it stops at."""
+        return {
+            "rules": [
+                {"branch": rule.where.value, "what": _NAMES[type(rule.what)], "stop": rule.stop} for rule in self.rules
+            ],
+            "blend": None if self.blend is None else {"first": self.blend.first, "threshold": self.blend.threshold},
+        }
+
+
+_NAMES = {KeepLayout: "self_attention", CarryWords: "cross_attention"}

@@ -4,6 +4,8 @@ Sources: word_swap, Li et al. 2023 section 4; p2p, Hertz et al. 2022, arXiv 2208
 2303.15649, section 3.4.
 """
 
+import math
+
 import numpy as np
 import torch
 
@@ -30,6 +32,11 @@ def plan_edit(spec: EditSpec, source: Prompt, target: Prompt, *, timesteps: int)
         rules.append(Rule(Branch.UNCONDITIONAL, int(spec.uncond_window * timesteps), KeepLayout()))
     blend = None if spec.blend is None else _blend(spec.blend, source, target, timesteps=timesteps)
     return Plan(tuple(rule for rule in rules if rule.stop > 0), blend)
+
+
+def value_stop(spec: EditSpec, timesteps: int) -> int:
+    """The first timestep at which the target's value input is its own text: the published test is i < tau_v T."""
+    return math.ceil(spec.value_window * timesteps)
 
 
 def cross_stop(window: float, timesteps: int) -> int:

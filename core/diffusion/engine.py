@@ -1,0 +1,179 @@
+"""One model on one device, every solver in flight in one batch.
+
+Solvers yield requests; the engine gathers those that wait, makes one UNet call for those alike, and sends each solver
+its rows. Solvers join and leave between calls. Only the engine's own thread advances them; the thread that called
+`run` sees the finished timesteps and may stop its solver there without touching the others.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any, Generic, final
+
+import torch
+
+from core.diffusion.backbone import Backbone
+from core.diffusion.calls import denoise_groups, descend_groups
+from core.diffusion.requests import Answer, Denoise, Descend, Descended, Reached, Request, Result, Solver
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Ran(Generic[Result]):
+    """A solver's result and the UNet rows it took."""
+
+    result: Result
+    forwards: int
+    backwards: int
+
+
+@final
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """One solver on its way: the request it waits for, and the way back to the thread that runs it."""
+
+    solver: Solver[Any]
+    request: Request | None = None
+    forwards: int = 0
+    backwards: int = 0
+    events: SimpleQueue[Reached | Ran[Any] | BaseException] = field(default_factory=SimpleQueue)
+
+
+@final
+class Engine:
+    """Runs solvers from any number of threads in shared calls of at most `max_rows` rows."""
+
+    def __init__(self, backbone: Backbone, *, max_rows: int = 32) -> None:
+        self._backbone = backbone
+        self._max_rows = max_rows
+        self._wake = threading.Condition()
+        self._arrivals: list[tuple[_Flight, Answer]] = []
+        self._leavers: list[_Flight] = []
+        self._waiting: list[_Flight] = []
+        self._closed = False
+        self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
+        self._thread.start()
+
+    def run(self, solver: Solver[Result], observe: Callable[[Reached], None]) -> Ran[Result]:
+        """Drives a solver to its end.
+
+        `observe` is called in the caller's thread at every finished timestep; what it raises ends this solver alone.
+        """
+        flight = _Flight(solver)
+        self._tell(self._arrivals, (flight, None))
+        while True:
+            match flight.events.get():
+                case Reached() as reached:
+                    try:
+                        observe(reached)
+                    except BaseException:
+                        self._tell(self._leavers, flight)
+                        raise
+                    self._tell(self._arrivals, (flight, None))
+                case BaseException() as error:
+                    raise error
+                case ran:
+                    return ran
+
+    def close(self) -> None:
+        """Ends the engine's thread; solvers still in flight fail."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _tell(self, box: list[Any], entry: object) -> None:
+        with self._wake:
+            if self._closed:
+                raise RuntimeError("the engine is closed")
+            box.append(entry)
+            self._wake.notify()
+
+    def _loop(self) -> None:
+        while self._admit():
+            for batch in self._batches():
+                self._serve(batch)
+        for flight in self._waiting:
+            flight.events.put(RuntimeError("the engine was closed"))
+
+    def _admit(self) -> bool:
+        """Takes in arrivals and lets go of leavers; sleeps while there is nothing to do."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._closed or self._arrivals or self._leavers or self._waiting)
+            arrivals, leavers = list(self._arrivals), list(self._leavers)
+            self._arrivals.clear()
+            self._leavers.clear()
+            closed = self._closed
+        for flight in leavers:
+            flight.solver.close()
+        for flight, answer in arrivals:
+            self._advance(flight, answer)
+        return not closed
+
+    def _batches(self) -> Iterator[list[_Flight]]:
+        """What waits now, forward passes before descents, alike with alike, each at most `max_rows` rows."""
+        waiting, self._waiting = self._waiting, []
+        alike: dict[object, list[_Flight]] = {}
+        for flight in waiting:
+            request = flight.request
+            record = request.rows.record if isinstance(request, Denoise) else None
+            alike.setdefault((isinstance(request, Descend), record), []).append(flight)
+        for _, flights in sorted(alike.items(), key=lambda item: isinstance(item[1][0].request, Descend)):
+            while flights:
+                batch = [flights.pop(0)]
+                while flights and sum(map(_row_count, batch)) + _row_count(flights[0]) <= self._max_rows:
+                    batch.append(flights.pop(0))
+                yield batch
+
+    def _serve(self, batch: list[_Flight]) -> None:
+        """Answers a batch; one that fails is halved until the failing solver stands alone."""
+        try:
+            answers = self._call([flight.request for flight in batch])
+        except Exception as error:  # noqa: BLE001 - whatever a solver's loss raises belongs to its own caller
+            if len(batch) == 1:
+                batch[0].events.put(error)
+                return
+            if isinstance(error, torch.OutOfMemoryError):
+                self._max_rows = max(1, sum(map(_row_count, batch)) // 2)
+            self._serve(batch[: len(batch) // 2])
+            self._serve(batch[len(batch) // 2 :])
+            return
+        for flight, answer in zip(batch, answers, strict=True):
+            flight.forwards += _row_count(flight)
+            if isinstance(answer, Descended) and not answer.enough:
+                flight.backwards += _row_count(flight)
+            self._advance(flight, answer)
+
+    def _call(self, requests: Sequence[Request | None]) -> Sequence[Answer]:
+        descents = [request for request in requests if isinstance(request, Descend)]
+        if descents:
+            return descend_groups(self._backbone, descents)
+        with torch.no_grad():
+            return denoise_groups(
+                self._backbone, [request.rows for request in requests if isinstance(request, Denoise)]
+            )
+
+    def _advance(self, flight: _Flight, answer: Answer) -> None:
+        """Sends a solver its answer and puts what it asks next where it belongs."""
+        try:
+            flight.request = flight.solver.send(answer)
+        except StopIteration as stop:
+            flight.events.put(Ran(stop.value, flight.forwards, flight.backwards))
+        except Exception as error:  # noqa: BLE001 - it belongs to the thread that runs this solver
+            flight.events.put(error)
+        else:
+            if isinstance(flight.request, Reached):
+                flight.events.put(flight.request)
+            else:
+                self._waiting.append(flight)
+
+
+def _row_count(flight: _Flight) -> int:
+    match flight.request:
+        case Denoise(rows=rows):
+            return len(rows.latents)
+        case Descend(count=count):
+            return count
+        case _:
+            return 0
