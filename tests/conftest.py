@@ -16,6 +16,8 @@ from tests.servers.s3 import S3, Bucket
 # Before torch is imported: a pool of threads per test would only fight for the machine's cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+pytest_plugins = ["tests.stack.fixtures"]
+
 Server = TypeVar("Server")
 
 _SETTINGS = ("DATABASE_URL", "REDIS_URL", "MODEL", "IMAGE_ENCODER", "DATA_DIR", "SLOTS")

@@ -66,11 +66,11 @@ def _turns(tx: Transaction, classes: Sequence[JobClass]) -> Iterator[tuple[JobCl
     """(class, tenant) of everything queued, the next in turn first."""
     aged = tx.now() - _BATCH_PATIENCE
     counts = select(jobs.c.tenant, func.count()).where(IS_RUNNING).group_by(jobs.c.tenant)
-    running: dict[str, int] = dict(tx.connection.execute(counts).tuples().all())
+    running = {tenant: count for tenant, count in tx.connection.execute(counts)}  # noqa: C416 - rows are no pairs to mypy
     ranked = sorted(
         (job_class is JobClass.BATCH and queued_at > aged, running.get(tenant, 0), queued_at, job_class, tenant)
         for job_class in classes
-        for tenant, queued_at in tx.connection.execute(_heads(job_class)).tuples()
+        for tenant, queued_at in tx.connection.execute(_heads(job_class))
     )
     for *_, job_class, tenant in ranked:
         yield job_class, tenant

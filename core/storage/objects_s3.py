@@ -29,6 +29,8 @@ class S3Store:
             aws_secret_access_key=secret,
             config=Config(
                 signature_version="s3v4",
+                # A server that is not Amazon's rarely has a host name for every bucket.
+                s3={"addressing_style": "auto" if endpoint_url is None else "path"},
                 # Trailing checksums, boto3's default, are refused or stored as data by many servers.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
