@@ -72,11 +72,11 @@ def _refuse_bool(value: object) -> object:
     return value
 
 
+# Always the last of an annotation: bounds that follow a validator are not published as JSON Schema's keywords.
+NotBool = BeforeValidator(_refuse_bool)
 # The bound keeps a seed exact in every JSON reader (doubles hold integers up to 2^53).
-Seed = Annotated[int, Field(ge=0, le=2**53 - 1), BeforeValidator(_refuse_bool)]
-Count = Annotated[int, BeforeValidator(_refuse_bool)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0), BeforeValidator(_refuse_bool)]
-Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_refuse_bool)]
+Seed = Annotated[int, Field(ge=0, le=2**53 - 1), NotBool]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0), NotBool]
 Word = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -89,8 +89,8 @@ class Spec(BaseModel):
 class Sampling(Spec):
     """What every inversion fixes for itself and for each edit made from it."""
 
-    timesteps: Annotated[Count, Field(ge=2, le=200)] = Field(50, description="T, the number of DDIM timesteps.")
-    guidance: Annotated[Number, Field(ge=1.0, le=30.0)] = Field(
+    timesteps: Annotated[int, Field(ge=2, le=200), NotBool] = Field(50, description="T, the number of DDIM timesteps.")
+    guidance: Annotated[float, Field(ge=1.0, le=30.0), NotBool] = Field(
         7.5, description="Classifier-free guidance scale w; 1 leaves the unconditional branch out."
     )
 
@@ -107,19 +107,19 @@ class DdimSpec(Sampling):
 class Optimisation(Sampling):
     """The inner loop that learned inversions run at every timestep."""
 
-    inner_steps: Annotated[Count, Field(ge=1, le=500)] = Field(
+    inner_steps: Annotated[int, Field(ge=1, le=500), NotBool] = Field(
         10, description="Largest number of optimiser steps at the first timestep."
     )
-    inner_decay: Annotated[Number, Field(ge=0.0, le=1.0)] = Field(
+    inner_decay: Annotated[float, Field(ge=0.0, le=1.0), NotBool] = Field(
         0.0, description="The budget of timestep i is ceil(inner_steps * exp(-inner_decay * i))."
     )
-    learning_rate: Annotated[Number, Field(gt=0.0, le=1.0)] = Field(
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0), NotBool] = Field(
         1e-2, description="Adam's rate at the first timestep; timestep i uses learning_rate * (1 - i / 100)."
     )
-    stop_loss: Annotated[Number, Field(ge=0.0, le=1.0)] = Field(
+    stop_loss: Annotated[float, Field(ge=0.0, le=1.0), NotBool] = Field(
         1e-5, description="A timestep ends early once its loss is below stop_loss + stop_slope * i."
     )
-    stop_slope: Annotated[Number, Field(ge=0.0, le=1.0)] = Field(2e-5, description="See stop_loss.")
+    stop_slope: Annotated[float, Field(ge=0.0, le=1.0), NotBool] = Field(2e-5, description="See stop_loss.")
 
 
 class StyleDiffusionSpec(Optimisation):
@@ -131,11 +131,11 @@ class StyleDiffusionSpec(Optimisation):
     """
 
     method: Literal[InversionMethod.STYLEDIFFUSION] = InversionMethod.STYLEDIFFUSION
-    inner_steps: Annotated[Count, Field(ge=1, le=500)] = Field(
+    inner_steps: Annotated[int, Field(ge=1, le=500), NotBool] = Field(
         8, description="Largest number of optimiser steps at the first timestep."
     )
     head: Head = Field(Head.MODULATE, description="modulate: c * (1 + gamma) + beta; replace: the network's output.")
-    attention_loss: Annotated[Number, Field(ge=0.0, le=100.0)] = Field(
+    attention_loss: Annotated[float, Field(ge=0.0, le=100.0), NotBool] = Field(
         1.0, description="Weight of the loss that keeps DDIM inversion's attention maps; 0 leaves it out."
     )
     last_map_call: bool = Field(
@@ -188,7 +188,7 @@ class Injection(Swap):
         default_factory=dict, max_length=16, description="Another tau_c for single words of the target prompt."
     )
     self_window: Fraction = Field(0.6, description="tau_s: self-attention is injected for this share of timesteps.")
-    reweight: dict[Word, Annotated[Number, Field(ge=-20.0, le=20.0)]] = Field(
+    reweight: dict[Word, Annotated[float, Field(ge=-20.0, le=20.0), NotBool]] = Field(
         default_factory=dict, max_length=16, description="Factor on the attention of single words of the target prompt."
     )
     blend: Blend | None = Field(None, description="Keep everything outside the region of these words.")

@@ -1,0 +1,69 @@
+"""Every inversion and editing method that can be asked for, with where it was published."""
+
+from dataclasses import dataclass
+from typing import final
+
+from core.domain.specs import (
+    DdimSpec,
+    EditMethod,
+    InversionMethod,
+    NullTextSpec,
+    P2PlusSpec,
+    P2pSpec,
+    Spec,
+    StyleDiffusionSpec,
+    WordSwapSpec,
+)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """A paper."""
+
+    authors: str
+    title: str
+    year: int
+    arxiv: str
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One method and the parameters it takes."""
+
+    name: InversionMethod | EditMethod
+    spec: type[Spec]
+    citation: Citation
+
+
+_DDIM = Citation(authors="Song et al.", title="Denoising Diffusion Implicit Models", year=2021, arxiv="2010.02502")
+_P2P = Citation(
+    authors="Hertz et al.",
+    title="Prompt-to-Prompt Image Editing with Cross-Attention Control",
+    year=2022,
+    arxiv="2208.01626",
+)
+_NULL_TEXT = Citation(
+    authors="Mokady et al.",
+    title="Null-text Inversion for Editing Real Images using Guided Diffusion Models",
+    year=2023,
+    arxiv="2211.09794",
+)
+_STYLEDIFFUSION = Citation(
+    authors="Li et al.",
+    title="StyleDiffusion: Prompt-Embedding Inversion for Text-Based Editing",
+    year=2023,
+    arxiv="2303.15649",
+)
+
+INVERSION_METHODS = (
+    Method(name=InversionMethod.STYLEDIFFUSION, spec=StyleDiffusionSpec, citation=_STYLEDIFFUSION),
+    Method(name=InversionMethod.NULL_TEXT, spec=NullTextSpec, citation=_NULL_TEXT),
+    Method(name=InversionMethod.DDIM, spec=DdimSpec, citation=_DDIM),
+)
+EDIT_METHODS = (
+    Method(name=EditMethod.P2PLUS, spec=P2PlusSpec, citation=_STYLEDIFFUSION),
+    Method(name=EditMethod.P2P, spec=P2pSpec, citation=_P2P),
+    Method(name=EditMethod.WORD_SWAP, spec=WordSwapSpec, citation=_DDIM),
+)

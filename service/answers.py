@@ -1,0 +1,135 @@
+"""How jobs are answered: as JSON with an ETag, after a wait where one was asked for, and once per Idempotency-Key."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, final
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
+
+from core.domain.access import IdempotencyRecord
+from core.domain.errors import Conflict, ErrorCode
+from core.domain.job import Job
+from core.usecases.idempotency import find_answer, keep_answer
+from core.usecases.jobs import get_job
+from core.usecases.queue import find_place
+from core.usecases.requests import Remember
+from service.dependencies import Call
+from service.schemas.jobs import JobView, QueueView, job_path
+
+# Between these a caller who polls neither hammers nor misses much.
+_LEAST_POLL_SECONDS, _MOST_POLL_SECONDS = 1, 30
+
+
+@final
+class AfterWait(Response):
+    """Answers when the job is done or the time is up; until then no thread is held."""
+
+    def __init__(self, call: Call, job_id: str, *, seconds: float, answer: Callable[[], Response]) -> None:
+        super().__init__()
+        self._poller = call.ports.poller
+        self._job_id = job_id
+        self._seconds = seconds
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._poller.wait(self._job_id, seconds=self._seconds)
+        response = await run_in_threadpool(self._answer)
+        await response(scope, receive, send)
+
+
+def answer_job(call: Call, job: Job) -> Response:
+    """200 with the job as it stands, or 304 when the caller has seen just that."""
+    place = find_place(call.ports.database, job)
+    view = JobView.of(job, None if place is None else QueueView(**asdict(place)))
+    body = view.model_dump_json().encode()
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache", **_polling(view)}
+    if is_known(call.request, etag):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)
+
+
+def answer_accepted(job: Job) -> Response:
+    """202 with the job as it stands, and where it is found from now on."""
+    view = JobView.of(job)
+    return JSONResponse(view.model_dump(mode="json"), 202, headers={"Location": job_path(job), **_polling(view)})
+
+
+def submit_once(call: Call, fingerprint: str, submit: Callable[[Remember | None], Job]) -> Response:
+    """202 with the job that `submit` makes, after the wait the caller prefers; or the first answer to it again.
+
+    Raises:
+        AppError: IDEMPOTENCY_MISMATCH or IDEMPOTENCY_IN_FLIGHT.
+    """
+    replayed = replay(call, fingerprint)
+    if replayed is not None:
+        return replayed
+
+    def remember(job: Job) -> IdempotencyRecord:
+        return _record(call, fingerprint, status=202, body=JobView.of(job).model_dump(mode="json"))
+
+    try:
+        job = submit(None if call.wish.idempotency_key is None else remember)
+    except Conflict as conflict:
+        # Whoever was first with this key may be through by now.
+        replayed = replay(call, fingerprint) if conflict.code is ErrorCode.IDEMPOTENCY_IN_FLIGHT else None
+        if replayed is None:
+            raise
+        return replayed
+    return _accepted_after_wait(call, job)
+
+
+def replay(call: Call, fingerprint: str) -> Response | None:
+    """The first answer to this request; None when it is new or carries no key."""
+    if call.wish.idempotency_key is None:
+        return None
+    record = find_answer(call.ports.database, call.tenant, key=call.wish.idempotency_key, fingerprint=fingerprint)
+    if record is None:
+        return None
+    headers = {"Idempotent-Replayed": "true"}
+    if record.status == 202:
+        headers["Location"] = record.body["links"]["self"]
+    return JSONResponse(record.body, record.status, headers=headers)
+
+
+def answer_once(call: Call, fingerprint: str, *, status: int, body: dict[str, Any]) -> Response:
+    """The answer to a request that may safely be done twice; kept where it carries a key."""
+    if call.wish.idempotency_key is not None:
+        keep_answer(call.ports.database, _record(call, fingerprint, status=status, body=body))
+    return JSONResponse(body, status)
+
+
+def is_known(request: Request, etag: str) -> bool:
+    """Whether the caller's If-None-Match names this representation."""
+    given = request.headers.get("if-none-match", "")
+    return given.strip() == "*" or etag in (part.strip().removeprefix("W/") for part in given.split(","))
+
+
+def _accepted_after_wait(call: Call, job: Job) -> Response:
+    seconds = call.wish.wait_seconds
+    if not seconds:
+        return answer_accepted(job)
+
+    def answer() -> Response:
+        response = answer_accepted(get_job(call.ports.database, call.tenant, job.id))
+        response.headers["Preference-Applied"] = f"wait={seconds}"
+        return response
+
+    return AfterWait(call, job.id, seconds=seconds, answer=answer)
+
+
+def _record(call: Call, fingerprint: str, *, status: int, body: dict[str, Any]) -> IdempotencyRecord:
+    key = call.wish.idempotency_key or ""
+    return IdempotencyRecord(tenant=call.tenant, key=key, fingerprint=fingerprint, status=status, body=body)
+
+
+def _polling(view: JobView) -> dict[str, str]:
+    if view.done:
+        return {}
+    eta = view.progress.eta_seconds or (view.queue and view.queue.estimated_wait_seconds) or _LEAST_POLL_SECONDS
+    return {"Retry-After": str(math.ceil(min(max(eta, _LEAST_POLL_SECONDS), _MOST_POLL_SECONDS)))}

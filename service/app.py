@@ -1,0 +1,67 @@
+"""The web process: middleware, routes and ports put together, and nothing else."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from core.settings import Settings
+from core.usecases.queue import find_finished
+from core.wiring import build_database, build_model, build_store, build_wakeups
+from service.background import running
+from service.body_limit import BodyLimit
+from service.dependencies import Ports, State
+from service.failures import add_failure_handlers
+from service.openapi import add_openapi
+from service.request_ids import RequestIds
+from service.routes import catalogue, edits, health, images, inversions, jobs
+from service.waiting import Poller
+
+
+def create_app(settings: Settings, *, build: Callable[[Settings], Ports] | None = None) -> FastAPI:
+    """The application; its ports are made when it starts.
+
+    Args:
+        build: makes the ports; left out, from the settings alone.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
+        ports = (build or build_ports)(settings)
+        async with running(ports):
+            yield State(ports=ports)
+
+    app = FastAPI(
+        title="StyleDiffusion",
+        version=version("stylediffusion"),
+        lifespan=lifespan,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: f"{(route.tags or ['service'])[0]}_{route.name}",
+    )
+    # The last added is the outermost.
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(RequestIds)
+    add_failure_handlers(app)
+    for module in (images, inversions, edits, jobs, catalogue, health):
+        app.include_router(module.router)
+    add_openapi(app)
+    return app
+
+
+def build_ports(settings: Settings) -> Ports:
+    """The ports that the settings name.
+
+    Raises:
+        Unavailable: the database does not answer, or its tables are not up to date.
+    """
+    database = build_database(settings)
+    return Ports(
+        settings=settings,
+        database=database,
+        store=build_store(settings),
+        wakeups=build_wakeups(settings),
+        model=build_model(settings),
+        poller=Poller(partial(find_finished, database)),
+    )

@@ -1,0 +1,169 @@
+"""What handlers are given: the ports, the caller and his scope, and what the headers ask for."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, TypedDict, cast, final
+
+from fastapi import Depends, Header, Path, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import AfterValidator
+
+from core.domain.access import ApiKey
+from core.domain.catalogue import Model
+from core.domain.errors import AppError, ErrorCode, NotFound
+from core.domain.ports import Database, ObjectStore, WakeUps
+from core.settings import Settings
+from core.usecases.idempotency import parse_key
+from core.usecases.keys import Scope, authenticate
+from core.usecases.requests import Order, Remember
+from service.waiting import Poller
+
+MAX_WAIT_SECONDS = 60
+_MAX_DEADLINE_SECONDS = 30 * 86_400  # as long as artifacts are kept
+_WAIT = re.compile(r"(?:^|[,;\s])wait(?:\s*=\s*\"?(\d{1,9})\"?)?\s*(?:$|[,;])", re.IGNORECASE)
+_JOB_ID = re.compile(r"(inv|edt)_[0-9a-v]{26}")
+_IMAGE_ID = re.compile(r"img_[0-9a-v]{26}")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything outside this process, and the one poller inside it; made once, when the process starts."""
+
+    settings: Settings
+    database: Database
+    store: ObjectStore
+    wakeups: WakeUps
+    model: Model
+    poller: Poller
+
+
+@final
+class State(TypedDict):
+    """What the application's lifespan hands to every request."""
+
+    ports: Ports
+
+
+def get_ports(request: Request) -> Ports:
+    """The ports of this process."""
+    return cast(Ports, request.state.ports)
+
+
+UsedPorts = Annotated[Ports, Depends(get_ports)]
+
+_BEARER = HTTPBearer(scheme_name="ApiKey", bearerFormat="sk_…", auto_error=False, description="`stylediffusion keys`")
+
+
+def get_caller(
+    request: Request,
+    ports: UsedPorts,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+) -> ApiKey:
+    """The key in the Authorization header."""
+    if credentials is None:
+        raise AppError(ErrorCode.UNAUTHENTICATED, "Send the header `Authorization: Bearer sk_…`.")
+    key = authenticate(ports.database, credentials.credentials)
+    request.state.tenant = key.tenant  # for the log
+    return key
+
+
+def holding(scope: Scope) -> Callable[[ApiKey], ApiKey]:
+    """The dependency that lets only keys with this scope pass."""
+
+    def check(key: Annotated[ApiKey, Depends(get_caller)]) -> ApiKey:
+        if scope not in key.scopes:
+            raise AppError(ErrorCode.SCOPE_MISSING, f"This API key lacks the scope {scope}.", scope=scope)
+        return key
+
+    return check
+
+
+def is_job_id(text: str) -> bool:
+    """Whether this could be the id of a job of ours."""
+    return _JOB_ID.fullmatch(text) is not None
+
+
+def _known_form(pattern: re.Pattern[str], noun: str) -> Callable[[str], str]:
+    def check(given: str) -> str:
+        # What cannot be an id of ours is not there, like any other id that is not.
+        if not pattern.fullmatch(given):
+            raise NotFound(f"There is no such {noun}.")
+        return given
+
+    return check
+
+
+JobId = Annotated[str, Path(examples=["inv_06g8q2vd7tqk5c3h0f9sm1n4bo"]), AfterValidator(_known_form(_JOB_ID, "job"))]
+ImageId = Annotated[
+    str, Path(examples=["img_06g8q2vd7tqk5c3h0f9sm1n4bo"]), AfterValidator(_known_form(_IMAGE_ID, "image"))
+]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the headers of a submission ask for."""
+
+    idempotency_key: str | None = None
+    wait_seconds: int = 0
+    deadline_seconds: int | None = None
+
+
+def read_wish(
+    idempotency_key: Annotated[
+        str | None, Header(description="The same request sent again with the same key is answered, not done again.")
+    ] = None,
+    prefer: Annotated[
+        str | None, Header(description="`wait=n`: answer once the job is done, at the latest after n ≤ 60 seconds.")
+    ] = None,
+    cancel_after: Annotated[
+        int | None, Header(ge=1, le=_MAX_DEADLINE_SECONDS, description="Seconds after which the job expires.")
+    ] = None,
+) -> Wish:
+    """Checks the headers; a preference that is not understood is ignored (RFC 7240)."""
+    wait = _WAIT.search(prefer or "")
+    return Wish(
+        idempotency_key=None if idempotency_key is None else parse_key(idempotency_key),
+        wait_seconds=0 if wait is None else min(int(wait[1] or MAX_WAIT_SECONDS), MAX_WAIT_SECONDS),
+        deadline_seconds=cancel_after,
+    )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request of a caller who may make it."""
+
+    request: Request
+    ports: Ports
+    tenant: str
+    wish: Wish = field(default_factory=Wish)
+
+    def order(self, *, metadata: Mapping[str, str] | None = None, remember: Remember | None = None) -> Order:
+        """What every submission of this call carries."""
+        return Order(
+            tenant=self.tenant,
+            metadata=metadata or {},
+            remember=remember,
+            deadline_seconds=self.wish.deadline_seconds,
+            max_attempts=self.ports.settings.max_attempts,
+        )
+
+
+def _reading(request: Request, ports: UsedPorts, key: Annotated[ApiKey, Depends(holding(Scope.JOBS_READ))]) -> Call:
+    return Call(request=request, ports=ports, tenant=key.tenant)
+
+
+def _writing(request: Request, ports: UsedPorts, key: Annotated[ApiKey, Depends(holding(Scope.JOBS_WRITE))]) -> Call:
+    return Call(request=request, ports=ports, tenant=key.tenant)
+
+
+def _posting(call: Annotated[Call, Depends(_writing)], wish: Annotated[Wish, Depends(read_wish)]) -> Call:
+    return replace(call, wish=wish)
+
+
+Reading = Annotated[Call, Depends(_reading)]
+Writing = Annotated[Call, Depends(_writing)]
+Posting = Annotated[Call, Depends(_posting)]

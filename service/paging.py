@@ -1,0 +1,46 @@
+"""Page tokens: opaque, bound to the listing they came from, and without authority."""
+
+import base64
+import binascii
+import hashlib
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from core.domain.errors import AppError, ErrorCode
+from core.domain.job import Job
+from core.domain.ports import JobFilter
+from service.dependencies import is_job_id
+
+
+def token_after(job: Job, query: JobFilter) -> str:
+    """The token of the page that follows this job."""
+    content = json.dumps([job.created_at.isoformat(), job.id, _digest(query)])
+    return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+
+
+def place_of(token: str, query: JobFilter) -> tuple[datetime, str]:
+    """Where the page begins: (created_at, id) of the last job of the page before.
+
+    Raises:
+        AppError: INVALID_PAGE_TOKEN: not a token of ours, or one of another listing.
+    """
+    try:
+        content = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        moment, job_id, digest = json.loads(content)
+        place = datetime.fromisoformat(moment).astimezone(UTC), str(job_id)
+    except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise _refused() from error
+    if digest != _digest(query) or not is_job_id(place[1]):
+        raise _refused()
+    return place
+
+
+def _digest(query: JobFilter) -> str:
+    # The page's size may change from page to page; everything else makes another listing.
+    same = repr(replace(query, after=None, limit=0))
+    return hashlib.sha256(same.encode()).hexdigest()[:16]
+
+
+def _refused() -> AppError:
+    return AppError(ErrorCode.INVALID_PAGE_TOKEN, "The page_token is not one of this listing; begin again without it.")

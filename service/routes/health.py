@@ -1,0 +1,40 @@
+"""Whether this process lives, and whether it can do its work."""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter
+
+from core.domain.errors import Unavailable
+from service.dependencies import UsedPorts
+from service.problems import declared
+from service.schemas.catalogue import Health
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez", responses=declared(authenticated=False))
+def live() -> Health:
+    """200 as long as this process answers."""
+    return Health(status="ok", parts={})
+
+
+@router.get("/readyz", responses=declared(authenticated=False))
+def ready(*, ports: UsedPorts) -> Health:
+    """200 when database, object store and broker answer; else 503 with the names of those that fail.
+
+    Without the broker jobs are still accepted and read; a worker finds them when it is back.
+    """
+    pings = {"database": ports.database.ping, "store": ports.store.ping, "broker": ports.wakeups.ping}
+    failing = {name: reason for name, ping in pings.items() if (reason := _failure(ping)) is not None}
+    if failing:
+        detail = " ".join(f"{name}: {reason}" for name, reason in failing.items())
+        raise Unavailable(detail, failing=", ".join(failing))
+    return Health(status="ok", parts=dict.fromkeys(pings, "ok"))
+
+
+def _failure(ping: Callable[[], None]) -> str | None:
+    try:
+        ping()
+    except Unavailable as error:
+        return error.detail
+    return None

@@ -1,0 +1,55 @@
+"""Images: sent once, then named by their id."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from core.domain.errors import ErrorCode
+from core.usecases.images import get_image, submit_image
+from service.answers import answer_once, replay
+from service.bodies import Received, received
+from service.dependencies import ImageId, Posting, Reading
+from service.openapi import request_body
+from service.problems import declared
+from service.schemas.images import ImageView
+from service.schemas.requests import CreateImage
+
+router = APIRouter(prefix="/images", tags=["images"])
+
+SENT = (
+    ErrorCode.MALFORMED_JSON,
+    ErrorCode.IDEMPOTENCY_KEY_INVALID,
+    ErrorCode.BODY_TOO_LARGE,
+    ErrorCode.MEDIA_TYPE,
+    ErrorCode.VALIDATION,
+    ErrorCode.IDEMPOTENCY_MISMATCH,
+    ErrorCode.IMAGE_UNREADABLE,
+    ErrorCode.IMAGE_TOO_LARGE,
+)
+_File = Annotated[Received[CreateImage], Depends(received(CreateImage, file_at=("base64",)))]
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=ImageView,
+    responses=declared(*SENT),
+    openapi_extra=request_body(CreateImage, multipart=True),
+)
+def create_image(*, call: Posting, sent: _File) -> Response:
+    """Keeps an image; the same bytes give the same id.
+
+    Accepted are PNG, JPEG and WebP. The EXIF orientation is applied, transparency is laid on white, a colour profile
+    is converted to sRGB, and all other metadata is dropped.
+    """
+    replayed = replay(call, sent.fingerprint)
+    if replayed is not None:
+        return replayed
+    image = submit_image(call.ports.database, call.ports.store, call.tenant, data=sent.body.base64)
+    return answer_once(call, sent.fingerprint, status=201, body=ImageView.of(image).model_dump(mode="json"))
+
+
+@router.get("/{image_id}", responses=declared(ErrorCode.NOT_FOUND))
+def read_image(*, call: Reading, image_id: ImageId) -> ImageView:
+    """An image's id, digest and size."""
+    return ImageView.of(get_image(call.ports.database, call.tenant, image_id))

@@ -1,0 +1,59 @@
+"""Inversions: an image and the sentence that describes it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+from fastapi.responses import JSONResponse
+
+from core.domain.costs import cost_of_inversion
+from core.domain.job import Job, JobKind
+from core.usecases.inversions import preview_inversion, submit_inversion
+from core.usecases.requests import Remember
+from service.answers import submit_once
+from service.bodies import Received, received
+from service.dependencies import Call, Posting
+from service.openapi import request_body
+from service.problems import declared
+from service.routes.job_actions import add_job_actions
+from service.routes.listing import add_list
+from service.routes.submission import SUBMITTED, ValidateOnly, image_id, refuse_other_model, resolved_inversion
+from service.schemas.jobs import JobView
+from service.schemas.previews import Preview
+from service.schemas.requests import CreateInversion
+
+router = APIRouter(prefix="/inversions", tags=["inversions"])
+
+_Sent = Annotated[Received[CreateInversion], Depends(received(CreateInversion))]
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=JobView,
+    responses={200: {"model": Preview, "description": "With `validate_only`."}, **declared(*SUBMITTED)},
+    openapi_extra=request_body(CreateInversion, multipart=True),
+)
+def create_inversion(*, call: Posting, sent: _Sent, validate_only: ValidateOnly = False) -> Response:
+    """Begins an inversion. An equal one that is done or under way is shared, not computed again."""
+    refuse_other_model(call, sent.body.model)
+    if validate_only:
+        return _preview(call, sent.body)
+    return submit_once(call, sent.fingerprint, lambda remember: _submit(call, sent.body, remember))
+
+
+def _submit(call: Call, body: CreateInversion, remember: Remember | None) -> Job:
+    request = body.request(image_id(call, body.image))
+    order = call.order(metadata=body.metadata, remember=remember)
+    ports = call.ports
+    return submit_inversion(ports.database, ports.wakeups, ports.model, order=order, request=request)
+
+
+def _preview(call: Call, body: CreateInversion) -> Response:
+    request = body.request(image_id(call, body.image))
+    job = preview_inversion(call.ports.database, call.ports.model, order=call.order(), request=request)
+    cost = cost_of_inversion(resolved_inversion(job.parameters))
+    return JSONResponse(Preview.of(job, cost).model_dump(mode="json"))
+
+
+add_list(router, JobKind.INVERSION)
+add_job_actions(router, JobKind.INVERSION)
