@@ -5,14 +5,14 @@ from typing import Final, final
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.pocket.judge import LOOKS, JudgeNet, Scores
 from core.pocket.scenes import VALUES, Attribute, Scene, Style
 from core.pocket.train.data import Drawings
 from core.pocket.train.loop import Chance
 
-_UNKNOWN: Final = -100  # cross_entropy's label for "do not ask"
+UNKNOWN: Final = -100  # cross_entropy's label for "do not ask"
 _OF_OBJECTS: Final = (Attribute.SHAPE, Attribute.COLOUR, Attribute.TEXTURE, Attribute.SIZE)
 
 
@@ -29,6 +29,10 @@ class JudgeTask:
         self._batch, self._device = batch, device
         self._drawings, self._held_out = drawings, held_out
         self._labels, self._held_out_labels = label(drawings.scenes), label(held_out.scenes)
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        return (self.model,)
 
     def loss(self, chance: Chance) -> tuple[Tensor, Mapping[str, Tensor]]:
         rows = chance.numpy.integers(len(self._drawings), size=self._batch)
@@ -52,7 +56,7 @@ class JudgeTask:
 
 def label(scenes: tuple[Scene, ...]) -> dict[str, Tensor]:
     """The truth as indices: of the scene [n]; of objects [n, 3], whole only for one object, halves only for two."""
-    truth = {str(attribute): torch.full((len(scenes), 3), _UNKNOWN) for attribute in _OF_OBJECTS}
+    truth = {str(attribute): torch.full((len(scenes), 3), UNKNOWN) for attribute in _OF_OBJECTS}
     truth["count"] = torch.tensor([len(scene.objects) for scene in scenes])
     backgrounds = tuple(VALUES[Attribute.BACKGROUND])
     truth[Attribute.BACKGROUND] = torch.tensor([backgrounds.index(scene.background) for scene in scenes])
@@ -84,5 +88,5 @@ def soften(images: Tensor, chance: Chance) -> Tensor:
 
 
 def _share_right(scores: Tensor, truth: Tensor) -> float:
-    asked = truth != _UNKNOWN
+    asked = truth != UNKNOWN
     return (scores.argmax(-1) == truth)[asked].float().mean().item()

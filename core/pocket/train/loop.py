@@ -39,13 +39,14 @@ class Budget:
 class Chance:
     """All randomness of one step, a function of seed and step alone: so a resumed run is the run it resumes."""
 
+    step: int
     numpy: np.random.Generator
     torch: torch.Generator
 
     @classmethod
     def of(cls, seed: int, step: int) -> "Chance":
         """The randomness of this step."""
-        return cls(np.random.default_rng([seed, step]), torch.Generator().manual_seed(seed * 1_000_003 + step))
+        return cls(step, np.random.default_rng([seed, step]), torch.Generator().manual_seed(seed * 1_000_003 + step))
 
     def normal(self, like: Tensor) -> Tensor:
         """Unit noise in the shape and on the device of a tensor."""
@@ -60,9 +61,18 @@ class Task(Protocol):
     """What a stage is to the loop."""
 
     name: str
-    model: nn.Module
     learning_rate: float
     averaging: float
+
+    @property
+    def model(self) -> nn.Module:
+        """All that is trained."""
+        ...
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The parts of it that are called, and worth compiling."""
+        ...
 
     def loss(self, chance: Chance) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss of one batch drawn with `chance`, and figures to log."""
@@ -91,6 +101,7 @@ class Run:
         self.checkpoint = checkpoint
         self.optimisers = make_optimisers(task.model, task.learning_rate)
         self.average = {name: value.detach().clone() for name, value in task.model.state_dict().items()}
+        self._on_gpu = next(task.model.parameters()).is_cuda
         self.steps = 0
         self.seconds = 0.0
         if checkpoint.exists():
@@ -118,7 +129,8 @@ class Run:
     def step(self, budget: Budget, seed: int) -> Mapping[str, Tensor]:
         """One step of the optimisers."""
         started = time.monotonic()
-        loss, figures = self.task.loss(Chance.of(seed, self.steps))
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=self._on_gpu):  # on a CPU bfloat16 is slower
+            loss, figures = self.task.loss(Chance.of(seed, self.steps))
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.task.model.parameters(), _GRADIENT_NORM)
         rate = self.task.learning_rate * self._rate(budget)

@@ -1,53 +1,51 @@
 """Training the autoencoder, and giving its latents zero mean and unit variance where diffusers expects it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, final
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL
-from torch import Tensor
+from torch import Tensor, nn
 
-from core.pocket.backgrounds import SIDE
 from core.pocket.train.data import Drawings
 from core.pocket.train.loop import Chance
+from core.pocket.train.networks import LATENT_SCALE, load_autoencoder, new_autoencoder, take_over
 
-LATENT_SCALE: Final = 0.18215  # what code for Stable Diffusion multiplies latents by, often as a literal
-_CHANNELS: Final = (16, 32, 48)
 _EDGE_WEIGHT: Final = 0.1  # outlines decide what a shape is
 _PRIOR_WEIGHT: Final = 5e-5
+_ANCHOR_WEIGHT: Final = 0.05  # falls to nothing; the latents then stay near by themselves
+_ANCHOR_STEPS: Final = 1500
 _MEASURED: Final = 256
 _FOLDED_OVER: Final = 2048
 
 
-def new_autoencoder() -> Any:
-    """An untrained autoencoder: 64×64 pixels to 16×16×4 latents."""
-    return AutoencoderKL(  # type: ignore[no-untyped-call]
-        down_block_types=("DownEncoderBlock2D",) * len(_CHANNELS),
-        up_block_types=("UpDecoderBlock2D",) * len(_CHANNELS),
-        block_out_channels=_CHANNELS,
-        layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=8,
-        sample_size=SIDE,
-        scaling_factor=LATENT_SCALE,
-        mid_block_add_attention=False,
-        force_upcast=False,
-    )
-
-
 @final
 class AutoencoderTask:
-    """The autoencoder as a stage of training."""
+    """The autoencoder as a stage of training.
+
+    With `start`, an autoencoder's folder, it begins from the weights that fit, and its latents are held near that
+    autoencoder's: a UNet trained on those can then go on with these.
+    """
 
     name = "vae"
     learning_rate = 2e-3
     averaging = 0.995
 
-    def __init__(self, drawings: Drawings, held_out: Drawings, *, batch: int, device: str) -> None:
+    def __init__(
+        self, drawings: Drawings, held_out: Drawings, *, batch: int, device: str, start: Path | None = None
+    ) -> None:
         self.model: Any = new_autoencoder().to(device, memory_format=torch.channels_last)
         self._batch, self._device = batch, device
         self._drawings, self._held_out = drawings, held_out
+        self._anchor: Any = None
+        if start is not None:
+            self._anchor = load_autoencoder(start).to(device).eval()
+            take_over(self.model, self._anchor.state_dict())
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        return (self.model.encoder, self.model.decoder)
 
     def loss(self, chance: Chance) -> tuple[Tensor, Mapping[str, Tensor]]:
         rows = chance.numpy.integers(len(self._drawings), size=self._batch)
@@ -58,7 +56,12 @@ class AutoencoderTask:
         error = (output - images).square().mean()
         prior = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
         total = error + _EDGE_WEIGHT * _edge_error(output, images) + _PRIOR_WEIGHT * prior
-        return total, {"loss": total.detach(), "prior": prior.detach()}
+        figures = {"loss": total.detach(), "prior": prior.detach()}
+        if self._anchor is not None:
+            drift = (mean - encode(self._anchor, images)).square().mean()
+            total = total + _ANCHOR_WEIGHT * max(0.0, 1 - chance.step / _ANCHOR_STEPS) * drift
+            figures["drift"] = drift.detach()
+        return total, figures
 
     def measure(self) -> Mapping[str, float]:
         images = self._held_out.pixels(slice(_MEASURED))
@@ -94,12 +97,14 @@ def psnr(output: Tensor, truth: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def fold_statistics(autoencoder: Any, images: Tensor) -> None:
+def fold_statistics(autoencoder: Any, drawings: Drawings) -> None:
     """Rescale each latent channel inside the two 1×1 convolutions, so that `LATENT_SCALE` times a latent is standard.
 
     The autoencoder's output stays what it was.
     """
-    parts = [autoencoder.encode(part).latent_dist.mean for part in torch.split(images[:_FOLDED_OVER], 128)]
+    device = next(autoencoder.parameters()).device
+    images = torch.split(drawings.pixels(slice(_FOLDED_OVER)), 128)
+    parts = [autoencoder.encode(part.to(device)).latent_dist.mean for part in images]
     latents = torch.cat(parts)
     mean, deviation = latents.mean((0, 2, 3)), latents.std((0, 2, 3)) * LATENT_SCALE
     before, after = autoencoder.quant_conv, autoencoder.post_quant_conv

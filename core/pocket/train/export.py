@@ -1,0 +1,69 @@
+"""Putting the trained parts into the layout of a diffusers pipeline, in half precision."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionPipeline
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import CLIPImageProcessorPil, CLIPTokenizer, CLIPVisionModelWithProjection
+
+from core.pocket.backgrounds import SIDE
+from core.pocket.judge import JudgeNet
+from core.pocket.train.networks import load_autoencoder, new_clip, new_scheduler, new_text_encoder, new_unet
+from core.pocket.train.tokenizer import save_tokenizer
+
+
+def averaged(checkpoint: Path, part: str = "") -> dict[str, Tensor]:
+    """The averaged weights in a stage's checkpoint, finished or not; of one part of it, where it trains several."""
+    weights: dict[str, Tensor] = torch.load(checkpoint, weights_only=True)["average"]
+    prefix = f"{part}." if part else ""
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+
+
+def export_judge(checkpoint: Path, file: Path) -> None:
+    """Write the judge's averaged weights."""
+    net = JudgeNet()
+    net.load_state_dict(averaged(checkpoint))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file(net.half().state_dict(), file)
+
+
+def export_model(work: Path, tokenizer: CLIPTokenizer, folder: Path) -> None:
+    """Write the pipeline, with the image encoder, and the whole CLIP beside it."""
+    clip = new_clip(tokenizer)
+    clip.load_state_dict(averaged(work / "clip.pt", "clip"))
+    vision = CLIPVisionModelWithProjection(clip.config.vision_config)
+    vision.load_state_dict(
+        {name: value for name, value in clip.state_dict().items() if name.startswith(("vision_model", "visual_proj"))}
+    )
+    unet, text = new_unet(), new_text_encoder(tokenizer)
+    unet.load_state_dict(averaged(work / "unet.pt", "unet"))
+    text.load_state_dict(averaged(work / "unet.pt", "text"))
+    pipeline: Any = StableDiffusionPipeline(
+        vae=load_autoencoder(work / "vae"),
+        text_encoder=text,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=new_scheduler(),
+        safety_checker=None,
+        requires_safety_checker=False,
+        feature_extractor=_feature_extractor(),
+        image_encoder=vision,
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    pipeline.to(torch.float16).save_pretrained(folder)
+    clip.half().save_pretrained(folder / "clip")
+    save_tokenizer(tokenizer, folder / "tokenizer")
+
+
+def _feature_extractor() -> Any:
+    """Pictures of any size to 64×64 in [-1, 1], as the autoencoder wants them too."""
+    return CLIPImageProcessorPil(
+        size={"shortest_edge": SIDE},
+        crop_size={"height": SIDE, "width": SIDE},
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+    )

@@ -1,0 +1,146 @@
+"""Training the UNet and its text encoder together, on latents computed once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import CLIPTokenizer
+
+from core.pocket.scenes import caption
+from core.pocket.train.data import Drawings
+from core.pocket.train.grounding import grounding_loss, install, owners_of
+from core.pocket.train.loop import Chance
+from core.pocket.train.networks import load_unet, new_scheduler, new_text_encoder, new_unet, take_over, take_over_text
+
+_EMPTY_ODDS: Final = 0.1  # prompts left empty, for guidance
+_PAD_ODDS: Final = 0.25  # prompts whose padding is the empty prompt's: meaning must live in the words
+_OUTSIDE_WEIGHT: Final = 0.03
+_MISSING_WEIGHT: Final = 0.01
+_GROUNDED_BELOW: Final = 850  # timestep; above it nothing can be seen to point at
+# Shapes are decided at noisy timesteps, which the plain loss hardly sees: there the error of v-prediction counts,
+# 1/ᾱ times that of ε. Half of that (its root) goes into how often a timestep is drawn, half into its weight.
+_NOISE_EMPHASIS: Final = 12.0
+_MEASURED: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Drawn scenes and their latents, [n, 4, 16, 16]."""
+
+    drawings: Drawings
+    latents: Tensor
+
+
+@final
+class UnetTask:
+    """The UNet and the text encoder as a stage of training."""
+
+    name = "unet"
+    learning_rate = 1e-3
+    averaging = 0.999
+
+    def __init__(
+        self,
+        scenes: Encoded,
+        held_out: Encoded,
+        tokenizer: CLIPTokenizer,
+        *,
+        batch: int,
+        device: str,
+        start: Path | None = None,
+    ) -> None:
+        unet, text = new_unet(), new_text_encoder(tokenizer)
+        if start is not None:
+            take_over(unet, load_unet(start / "unet").state_dict())
+            take_over_text(text, tokenizer, start)
+        self.model: Any = nn.ModuleDict({"unet": unet, "text": text}).to(device)
+        self._recorder = install(unet)
+        self._scenes, self._held_out = scenes, held_out
+        self._tokenizer, self._batch, self._device = tokenizer, batch, device
+        self._signal = new_scheduler().alphas_cumprod  # ᾱ_t, [1000]
+        emphasis = (1 / self._signal).clamp(max=_NOISE_EMPHASIS).sqrt()
+        self._weight = emphasis / emphasis.mean()
+        self._ladder = self._weight.cumsum(0) / self._weight.sum()
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        return (self.model["unet"],)
+
+    def loss(self, chance: Chance) -> tuple[Tensor, Mapping[str, Tensor]]:
+        rows = chance.numpy.integers(len(self._scenes.drawings), size=self._batch)
+        captions = [self._caption(row, chance.numpy) for row in rows]
+        timesteps = self._draw_timesteps(chance)
+        error = self._error(self._scenes, rows, captions=captions, timesteps=timesteps, chance=chance)
+        weight = self._weight[timesteps].to(error)
+        outside, missing = self._grounding(rows, captions, timesteps)
+        total = (weight * error).mean() + _OUTSIDE_WEIGHT * outside + _MISSING_WEIGHT * missing
+        return total, {"error": error.detach().mean(), "outside": outside.detach(), "missing": missing.detach()}
+
+    def measure(self) -> Mapping[str, float]:
+        errors: list[Tensor] = []
+        for first in range(0, _MEASURED, 64):
+            chance = Chance.of(0, first)
+            rows = np.arange(first, first + 64)
+            captions = [caption(self._held_out.drawings.scenes[row]) for row in rows]
+            timesteps = (torch.arange(64) * 1000 + 500) // 64
+            errors.append(
+                self._error(self._held_out, rows, captions=captions, timesteps=timesteps, chance=chance).cpu()
+            )
+        error = torch.stack(errors).mean(0)  # by timestep
+        return {"held_out": error.mean().item(), "noisy": error[45:].mean().item()}
+
+    def _caption(self, row: int, rng: np.random.Generator) -> str:
+        return "" if rng.random() < _EMPTY_ODDS else caption(self._scenes.drawings.scenes[row], rng)
+
+    def _draw_timesteps(self, chance: Chance) -> Tensor:
+        """One from each of `batch` equal parts of the distribution."""
+        places = (torch.arange(self._batch) + chance.uniform(self._batch)) / self._batch
+        return torch.searchsorted(self._ladder, places).clamp(max=len(self._ladder) - 1)
+
+    def _error(
+        self,
+        scenes: Encoded,
+        rows: NDArray[np.int64],
+        *,
+        captions: list[str],
+        timesteps: Tensor,
+        chance: Chance,
+    ) -> Tensor:
+        """The squared error of the predicted noise of each row."""
+        clean = scenes.latents[torch.from_numpy(rows)].to(self._device)
+        noise = chance.normal(clean)
+        signal = self._signal[timesteps].to(clean).view(-1, 1, 1, 1)
+        noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
+        self._recorder.maps.clear()
+        predicted: Tensor = self.model["unet"](noisy, timesteps.to(self._device), self._states(captions, chance)).sample
+        return (predicted.float() - noise).square().mean((1, 2, 3))
+
+    def _states(self, captions: list[str], chance: Chance) -> Tensor:
+        """Text states, [rows, tokens, width]; while training, some rows have the empty prompt's after their end."""
+        tokens = tokenize(self._tokenizer, [*captions, ""]).to(self._device)
+        states: Tensor = self.model["text"](input_ids=tokens).last_hidden_state
+        if not self.model.training:
+            return states[:-1]
+        ends = (tokens[:-1] == self._tokenizer.eos_token_id).int().argmax(-1, keepdim=True)
+        padding = torch.arange(tokens.shape[1], device=self._device) > ends
+        chosen = (chance.uniform(len(captions), 1) < _PAD_ODDS).to(self._device) & padding
+        return torch.where(chosen[..., None], states[-1:], states[:-1])
+
+    def _grounding(self, rows: NDArray[np.int64], captions: list[str], timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        owners = owners_of(captions, self._tokenizer.model_max_length).to(self._device)
+        regions = self._scenes.drawings.regions[torch.from_numpy(rows)].to(self._device)
+        weight = (timesteps < _GROUNDED_BELOW).float().to(self._device)
+        return grounding_loss(self._recorder.maps, owners=owners, regions=regions, weight=weight)
+
+
+def tokenize(tokenizer: Any, captions: list[str]) -> Tensor:
+    """Token numbers, [captions, 32]."""
+    tokens: Tensor = tokenizer(
+        captions, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
+    ).input_ids
+    return tokens
