@@ -42,7 +42,7 @@ def export_model(work: Path, tokenizer: CLIPTokenizer, folder: Path) -> None:
     unet, text = new_unet(), new_text_encoder(tokenizer)
     unet.load_state_dict(averaged(work / "unet.pt", "unet"))
     text.load_state_dict(averaged(work / "unet.pt", "text"))
-    pipeline: Any = StableDiffusionPipeline(
+    pipeline: Any = StableDiffusionPipeline(  # type: ignore[no-untyped-call]
         vae=load_autoencoder(work / "vae"),
         text_encoder=text,
         tokenizer=tokenizer,

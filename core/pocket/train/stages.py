@@ -133,7 +133,7 @@ def _export(recipe: Recipe, reporter: Reporter) -> None:
 def _train(task: Task, stage: Stage, recipe: Recipe, *, reporter: Reporter) -> None:
     if recipe.compiled:
         for network in task.networks:
-            network.compile()  # type: ignore[no-untyped-call]
+            network.compile()
     schedule = Schedule(recipe.budgets[stage], seed=recipe.seed + TRAINED.index(stage))
     train(task, recipe.work / f"{stage}.pt", schedule=schedule, reporter=reporter)
 
