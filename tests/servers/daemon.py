@@ -98,9 +98,10 @@ class Daemon:
         """
         if self.pid is None:
             with self._log.open("ab") as log:
-                # A session of its own: Ctrl-C stops the tests first, and they stop the servers.
+                # A session of its own: Ctrl-C stops the tests first, and they stop the servers. The folder in which
+                # services run: Debian 13's Ceph finds its plug-ins only from there.
                 self._process = subprocess.Popen(
-                    self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                    self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
                 )
         deadline = time.monotonic() + seconds
         while not ready():

@@ -13,7 +13,7 @@ from typing import Self, final
 import psycopg
 from psycopg import sql
 
-from tests.servers.daemon import Daemon, find_program, free_port, is_alive, run_tool
+from tests.servers.daemon import Daemon, ServerError, find_program, free_port, is_alive, run_tool
 
 _USER = "postgres"
 
@@ -40,7 +40,11 @@ class Postgres:
         )
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except ServerError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

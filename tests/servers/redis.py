@@ -7,7 +7,7 @@ from typing import Self, final
 
 import redis
 
-from tests.servers.daemon import Daemon, find_program, free_port
+from tests.servers.daemon import Daemon, ServerError, find_program, free_port
 
 
 @final
@@ -28,7 +28,11 @@ class Redis:
         self._daemon = Daemon(command, log=self._directory / "log")
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except ServerError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -11,7 +11,7 @@ from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.servers.ceph import Ceph, ObjectStore
-from tests.servers.daemon import Daemon, find_program, free_port
+from tests.servers.daemon import Daemon, ServerError, find_program, free_port
 
 
 @final
@@ -56,7 +56,11 @@ class S3:
         self._gateway = Daemon([find_program("radosgw"), *arguments], log=self._directory / "gateway.log")
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except ServerError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
