@@ -20,6 +20,7 @@ MAX_BYTES = 32 * 2**20
 MAX_PIXELS = 50_000_000  # the largest phone cameras make 48 million; decoded that is 150 MB
 MAX_SIDE = 16_383  # pixels; WebP's own limit, here for all, so that no strip fills a square of gigabytes
 
+_PNG = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION = 0x0112  # the EXIF tag
 _UPRIGHT = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
@@ -73,6 +74,9 @@ def read_image(data: bytes) -> Image:
             bytes=len(data),
             max_bytes=MAX_BYTES,
         )
+    if data.startswith(_PNG) and len(data) >= 24:
+        # A PNG states its size first; Pillow would read on to the pixels before it says so.
+        _refuse_size(int.from_bytes(data[16:20]), int.from_bytes(data[20:24]))
     try:
         with PIL.Image.open(BytesIO(data), formats=FORMATS) as opened:
             _refuse_header(opened)
@@ -130,14 +134,17 @@ def place_back(original: Image, edited: Image, mask: Mask, *, placement: Placeme
 
 
 def _refuse_header(opened: PIL.Image.Image) -> None:
-    width, height = opened.size
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
-        raise _too_many_pixels()
+    _refuse_size(*opened.size)
     # Many phones write a JPEG that carries a second picture (MPO); the first is the photograph.
     frames = getattr(opened, "n_frames", 1) if opened.format != "MPO" else 1
     if frames != 1:
         detail = f"The image is an animation of {frames} frames; send a single one."
         raise InputError(ErrorCode.IMAGE_UNREADABLE, detail, frames=frames)
+
+
+def _refuse_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise _too_many_pixels()
 
 
 def _too_many_pixels() -> InputError:

@@ -129,7 +129,7 @@ def render(error: AppError, *, path: str, request_id: str) -> JSONResponse:
     }
     if error.errors:
         content["errors"] = [_fault(fault) for fault in error.errors]
-    return JSONResponse(content, kind.status, headers=_headers(kind), media_type=MEDIA_TYPE)
+    return JSONResponse(content, kind.status.value, headers=_headers(kind), media_type=MEDIA_TYPE)
 
 
 def _fault(fault: FieldError) -> dict[str, str]:

@@ -163,6 +163,15 @@ def test_an_animation_is_refused(form: str) -> None:
 @pytest.mark.parametrize("size", [(60_000, 60_000), (9_500, 9_500), (7_500, 7_500), (MAX_SIDE + 1, 1)])
 def test_too_many_pixels_are_refused_by_the_header(size: tuple[int, int]) -> None:
     assert refusal(png_header(*size)) is ErrorCode.IMAGE_TOO_LARGE
+    assert refusal(png_header(*size)[:33]) is ErrorCode.IMAGE_TOO_LARGE
+
+
+def test_too_many_pixels_of_a_jpeg_are_refused_by_the_header() -> None:
+    data = bytearray(encoded(photograph(), "JPEG"))
+    frame = data.index(b"\xff\xc0")  # marker, length, precision, then height and width
+    data[frame + 5 : frame + 9] = b"\xea\x60\xea\x60"
+
+    assert refusal(bytes(data)) is ErrorCode.IMAGE_TOO_LARGE
 
 
 def test_too_many_bytes_are_refused() -> None:

@@ -1,0 +1,107 @@
+"""The application in this process, and a stand-in for the worker that goes through the real use cases."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from io import BytesIO
+from typing import Any, final
+
+import PIL.Image
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from core.domain.ids import IdPrefix, new_id
+from core.domain.job import Artifact, JobClass, JobState
+from core.domain.ports import Claim, Outcome
+from core.usecases.attempts import claim_next, finish
+from core.usecases.keys import CALLER_SCOPES, Scope, make_key
+from service.dependencies import Ports
+
+GOOD = {"quality": {"psnr": 40.0}}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Harness:
+    """A client of the tenant `acme`, and what stands behind it."""
+
+    client: TestClient
+    ports: Ports
+
+    def key(
+        self, tenant: str, *, scopes: frozenset[Scope] = CALLER_SCOPES, days: float | None = None
+    ) -> dict[str, str]:
+        """The headers of a new key."""
+        _, token = make_key(self.ports.database, tenant, name="test", scopes=scopes, days=days)
+        return {"Authorization": f"Bearer {token}"}
+
+    def image(self, colour: str = "red", **options: Any) -> str:
+        """The id of an image that was sent."""
+        answer = self.client.post("/images", files={"image": png(colour)}, **options)
+        assert answer.status_code == 201
+        return str(answer.json()["id"])
+
+    def invert(self, **changes: Any) -> dict[str, Any]:
+        """A submitted inversion."""
+        return accepted(self.client.post("/inversions", json=self.inversion(**changes)))
+
+    def inversion(self, **changes: Any) -> dict[str, Any]:
+        """The body of a sound inversion."""
+        if "image" not in changes:
+            changes["image"] = {"id": self.image()}
+        return {"source_prompt": "a red circle on grass", **changes}
+
+    def edit(self, **changes: Any) -> dict[str, Any]:
+        """A submitted edit."""
+        body = {"target_prompt": "a blue circle on grass", **changes}
+        return accepted(self.client.post("/edits", json=body))
+
+    def claim(self) -> Claim:
+        """The next job, running."""
+        claim = claim_next(self.ports.database, lease_seconds=60, classes=tuple(JobClass))
+        assert claim is not None
+        return claim
+
+    def work(self, outcome: Outcome | None = None) -> str:
+        """Runs the next job and returns its id; left open, it succeeds with one artifact."""
+        claim = self.claim()
+        ended = outcome or Outcome(state=JobState.SUCCEEDED, result=GOOD, artifacts=(self.artifact(claim),))
+        assert finish(self.ports.database, claim, ended, retention=timedelta(days=30))
+        return claim.job.id
+
+    def artifact(self, claim: Claim, *, name: str = "image") -> Artifact:
+        """A stored picture."""
+        data = png("blue")
+        key = f"{claim.job.tenant}/{claim.job.id}/{claim.fence}/{name}.png"
+        self.ports.store.put(key, data, media_type="image/png")
+        return Artifact(name=name, media_type="image/png", bytes=len(data), sha256=sha256(data).hexdigest(), key=key)
+
+
+def png(colour: str = "red", size: tuple[int, int] = (40, 30)) -> bytes:
+    """A small picture."""
+    buffer = BytesIO()
+    PIL.Image.new("RGB", size, colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def accepted(answer: Response) -> dict[str, Any]:
+    """The job of a 202."""
+    assert answer.status_code == 202, answer.text
+    job: dict[str, Any] = answer.json()
+    return job
+
+
+def problem(answer: Response) -> tuple[int, str]:
+    """Status and code of a problem, which must be a whole one."""
+    document = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert {"type", "title", "status", "detail", "instance", "code", "request_id"} <= document.keys()
+    assert document["status"] == answer.status_code
+    assert document["type"] == f"/problems/{document['code']}"
+    assert document["request_id"] == answer.headers["x-request-id"]
+    return answer.status_code, document["code"]
+
+
+def unknown_id(prefix: IdPrefix) -> str:
+    """An id that nothing has."""
+    return new_id(prefix)
