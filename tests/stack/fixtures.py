@@ -14,6 +14,7 @@ from core.storage.objects_folder import FolderStore
 from core.storage.objects_s3 import S3Store
 from tests.servers.s3 import Bucket
 from tests.stack.fakes import CountingWakeUps
+from tests.stack.submitting import Caller
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -72,3 +73,9 @@ def wakeups() -> CountingWakeUps:
 def model() -> Model:
     """The packaged model, described without its weights."""
     return read_model(model_path(), name="pocket")
+
+
+@pytest.fixture
+def caller(database: SqlDatabase, folder_store: FolderStore, wakeups: CountingWakeUps, model: Model) -> Caller:
+    """A caller of the use cases on each database, with a folder as object store."""
+    return Caller(database, folder_store, wakeups=wakeups, model=model)

@@ -1,0 +1,103 @@
+"""A studio without a model: it computes a digest, timestep by timestep, and can be told to misbehave."""
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import final
+
+from core.domain.errors import ComputeError, ErrorCode
+from core.domain.specs import EditSpec, Fit, InversionSpec, Output
+from core.domain.studio import File, Finished, Observer, Reached
+
+PROMPT_DIVERGES = "diverges"
+PROMPT_FULL = "memory is full"
+
+
+@final
+@dataclass(frozen=True)
+class State:
+    """Where a fake computation stands."""
+
+    done: int
+    digest: str
+
+    def pack(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+
+@final
+@dataclass
+class FakeStudio:
+    """Implements `Studio`; every timestep it computes is a line of `journal`."""
+
+    journal: Path
+    timestep_seconds: float = 0.0
+
+    def invert(
+        self,
+        image_png: bytes,
+        prompt: str,
+        spec: InversionSpec,
+        *,
+        fit: Fit,
+        seed: int,
+        observe: Observer,
+        resume: bytes | None,
+    ) -> Finished:
+        if prompt == PROMPT_DIVERGES:
+            raise ComputeError(ErrorCode.DIVERGED, "The loss is not a number.")
+        if prompt == PROMPT_FULL:
+            raise MemoryError
+        digest = _digest(image_png, prompt.encode(), str(seed).encode())
+        state = State(0, digest) if resume is None else State(**json.loads(resume))
+        while state.done < spec.timesteps:
+            state = self._step(prompt, state)
+            observe(Reached(timestep=state.done, timesteps=spec.timesteps, checkpoint=state.pack))
+        data = state.digest.encode()
+        return _finished({"reconstruction": data, "attention": data, "inversion": data})
+
+    def edit(
+        self,
+        inversion: bytes,
+        image_png: bytes,
+        target_prompt: str,
+        *,
+        spec: EditSpec,
+        output: Output,
+        seed: int,
+        observe: Observer,
+    ) -> Finished:
+        state = State(0, _digest(inversion, target_prompt.encode()))
+        while state.done < 2:
+            state = self._step(target_prompt, state)
+            observe(Reached(timestep=state.done, timesteps=2))
+        data = state.digest.encode()
+        return _finished({"image": data, "mask": data})
+
+    def _step(self, prompt: str, state: State) -> State:
+        time.sleep(self.timestep_seconds)
+        done = state.done + 1
+        with self.journal.open("a") as journal:
+            journal.write(f"{prompt}:{done}\n")
+        return State(done, _digest(state.digest.encode(), str(done).encode()))
+
+
+def steps_in(journal: Path) -> list[str]:
+    """The timesteps computed so far, in order."""
+    return journal.read_text().split("\n")[:-1] if journal.exists() else []
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"/".join(parts)).hexdigest()
+
+
+def _finished(data: dict[str, bytes]) -> Finished:
+    media = {"inversion": "application/octet-stream"}
+    return Finished(
+        files=tuple(File(name=name, media_type=media.get(name, "image/png"), data=part) for name, part in data.items()),
+        result={"quality": {"psnr": 40.0}},
+        warnings=("This is a fake.",),
+        metrics={"unet_forwards": 1.0},
+    )

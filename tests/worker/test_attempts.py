@@ -1,0 +1,317 @@
+"""One attempt, from the claim to the final state, with a studio that computes digests."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from threading import Thread
+from time import sleep
+
+import pytest
+
+from core.domain.catalogue import Model
+from core.domain.errors import Unavailable
+from core.domain.job import Job, JobClass, JobState
+from core.domain.ports import Claim, Database, ObjectStore
+from core.storage.objects_folder import FolderStore
+from tests.stack.fakes import CountingWakeUps, add_job, cancel, claim, load
+from tests.stack.studio import PROMPT_DIVERGES, PROMPT_FULL, FakeStudio, steps_in
+from tests.stack.submitting import ACME, Caller
+from worker.heartbeat import Heartbeat
+from worker.tasks import work
+from worker.tools import Limits, Seats, Tools
+
+TIMESTEP_SECONDS = 0.05
+
+
+class RefusingStore:
+    """An object store that refuses its first writes of results."""
+
+    def __init__(self, store: ObjectStore, *, refusals: int) -> None:
+        self._store = store
+        self._left = refusals
+        self.get, self.delete, self.list = store.get, store.delete, store.list
+        self.presign, self.ping = store.presign, store.ping
+
+    def put(self, key: str, data: bytes, *, media_type: str) -> None:
+        if "checkpoint" not in key and self._left > 0:
+            self._left -= 1
+            raise Unavailable("The object store does not answer.")
+        self._store.put(key, data, media_type=media_type)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+@pytest.fixture
+def tools(
+    database: Database, folder_store: FolderStore, wakeups: CountingWakeUps, model: Model, journal: Path
+) -> Tools:
+    return Tools(
+        database=database,
+        store=folder_store,
+        wakeups=wakeups,
+        studio=FakeStudio(journal),
+        model=model,
+        heartbeat=Heartbeat(database, lease_seconds=60, stall_seconds=600),
+        seats=Seats(2),
+        limits=Limits(lease_seconds=60, checkpoint_seconds=0, patience_seconds=5, retention=timedelta(days=30)),
+    )
+
+
+def test_an_inversion_succeeds_with_its_artifacts(tools: Tools, caller: Caller) -> None:
+    job = caller.invert()
+
+    work(tools)
+
+    done = load(tools.database, job)
+    assert (done.state, done.progress.timestep, done.progress.timesteps) == (JobState.SUCCEEDED, 5, 5)
+    assert [artifact.name for artifact in done.artifacts] == ["reconstruction", "attention", "inversion"]
+    for artifact in done.artifacts:
+        data = tools.store.get(artifact.key)
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (artifact.bytes, artifact.sha256)
+    assert done.metrics.keys() >= {"queue_seconds", "compute_seconds", "unet_forwards"}
+    assert "This is a fake." in done.warnings
+
+
+def test_a_finished_job_leaves_no_checkpoint(tools: Tools, caller: Caller) -> None:
+    job = caller.invert()
+
+    work(tools)
+
+    kept = {artifact.key for artifact in load(tools.database, job).artifacts}
+    assert set(tools.store.list("acme/jobs/")) == kept
+    assert load(tools.database, job).checkpoint_key is None
+
+
+def test_an_edit_reads_the_inversion(tools: Tools, caller: Caller) -> None:
+    inversion = caller.invert()
+    edit = caller.edit(inversion.id)
+
+    work(tools)
+    work(tools)
+
+    assert load(tools.database, edit).state is JobState.SUCCEEDED
+    assert [artifact.name for artifact in load(tools.database, edit).artifacts] == ["image", "mask"]
+
+
+def test_a_wake_up_too_many_does_nothing(tools: Tools, journal: Path) -> None:
+    work(tools)
+
+    assert steps_in(journal) == []
+
+
+def test_a_finished_task_calls_for_the_next(tools: Tools, caller: Caller, wakeups: CountingWakeUps) -> None:
+    caller.invert(shade=1)
+    caller.invert(shade=2)
+    sent = wakeups.sent
+
+    work(tools)
+    after_first = wakeups.sent
+    work(tools)
+
+    assert (after_first, wakeups.sent) == (sent + 1, sent + 1)
+
+
+def test_a_canceled_job_stops_at_its_next_timestep(tools: Tools, caller: Caller, journal: Path) -> None:
+    job = caller.invert(parameters={"timesteps": 200})
+
+    with _working(tools, journal, steps=2):
+        cancel(tools.database, job)
+        tools.heartbeat.tick()
+        noticed = len(steps_in(journal))
+
+    stopped = load(tools.database, job)
+    assert stopped.state is JobState.CANCELED
+    assert stopped.error is not None
+    assert stopped.error.code == "CANCELED"
+    assert len(steps_in(journal)) <= noticed + 2
+
+
+def test_a_shutdown_hands_the_job_on_where_it_stands(
+    tools: Tools, caller: Caller, journal: Path, wakeups: CountingWakeUps
+) -> None:
+    job = caller.invert(parameters={"timesteps": 20})
+    sent = wakeups.sent
+
+    with _working(tools, journal, steps=3):
+        tools.heartbeat.shut_down()
+    handed = load(tools.database, job)
+    resumed_at = len(steps_in(journal))
+    work(replace(tools, heartbeat=Heartbeat(tools.database, lease_seconds=60, stall_seconds=600)))
+
+    assert (handed.state, handed.attempt, handed.progress.timestep) == (JobState.QUEUED, 0, resumed_at)
+    assert wakeups.sent > sent
+    assert load(tools.database, job).state is JobState.SUCCEEDED
+    assert [int(step.split(":")[1]) for step in steps_in(journal)] == list(range(1, 21))
+
+
+def test_a_resumed_inversion_equals_a_straight_one(tools: Tools, caller: Caller, journal: Path) -> None:
+    straight = caller.invert(parameters={"timesteps": 20})
+    work(tools)
+    other = caller.invert(parameters={"timesteps": 20}, seed=0, order=replace(ACME, tenant="other"))
+
+    with _working(tools, journal, steps=23):
+        tools.heartbeat.shut_down()
+    work(replace(tools, heartbeat=Heartbeat(tools.database, lease_seconds=60, stall_seconds=600)))
+
+    assert _sums(tools, other) == _sums(tools, straight)
+
+
+def test_a_worker_going_down_starts_nothing(tools: Tools, caller: Caller, wakeups: CountingWakeUps) -> None:
+    job = caller.invert()
+    tools.heartbeat.shut_down()
+    sent = wakeups.sent
+
+    work(tools)
+
+    assert load(tools.database, job).state is JobState.QUEUED
+    assert wakeups.sent == sent + 1
+
+
+def test_an_attempt_that_lost_its_lease_writes_nothing(tools: Tools, caller: Caller, journal: Path) -> None:
+    job = caller.invert(parameters={"timesteps": 50})
+
+    with _working(tools, journal, steps=2):
+        with tools.database.begin() as uow:
+            uow.jobs.void_leases()
+            uow.jobs.expire_leases(limit=1)
+            uow.commit()
+        current = claim(tools.database)
+
+    assert load(tools.database, job) == current.job
+
+
+def test_a_lost_lease_is_noticed_by_the_heartbeat(tools: Tools, caller: Caller, journal: Path) -> None:
+    caller.invert(parameters={"timesteps": 200})
+    unobserved = replace(tools, limits=replace(tools.limits, checkpoint_seconds=600))
+
+    with _working(unobserved, journal, steps=2):
+        with tools.database.begin() as uow:
+            uow.jobs.void_leases()
+            uow.jobs.expire_leases(limit=1)
+            uow.commit()
+        tools.heartbeat.tick()
+
+    assert len(steps_in(journal)) < 200
+
+
+def test_a_silent_computation_loses_its_lease(tools: Tools, database: Database) -> None:
+    job = add_job(database)
+    claimed = claim(database, lease_seconds=-1)
+    strict = Heartbeat(database, lease_seconds=60, stall_seconds=0)
+
+    with strict.carrying(claimed):
+        strict.tick()
+    with database.begin() as uow:
+        lost = uow.jobs.expire_leases(limit=1)
+        uow.commit()
+
+    assert (lost, load(database, job).state) == (1, JobState.QUEUED)
+
+
+def test_a_failure_that_repeats_itself_is_final_at_once(tools: Tools, caller: Caller) -> None:
+    job = caller.invert(source_prompt=PROMPT_DIVERGES)
+
+    work(tools)
+
+    failed = load(tools.database, job)
+    assert failed.state is JobState.FAILED
+    assert failed.error is not None
+    assert (failed.error.code, failed.attempt) == ("DIVERGED", 1)
+
+
+def test_a_failure_that_may_pass_is_tried_to_the_limit(tools: Tools, caller: Caller) -> None:
+    job = caller.invert(source_prompt=PROMPT_FULL)
+
+    states = []
+    for _ in range(3):
+        work(tools)
+        states.append(load(tools.database, job).state)
+
+    failed = load(tools.database, job)
+    assert states == [JobState.QUEUED, JobState.QUEUED, JobState.FAILED]
+    assert failed.error is not None
+    assert failed.error.code == "OUT_OF_MEMORY"
+
+
+def test_a_job_for_another_model_is_not_computed(tools: Tools, caller: Caller, journal: Path) -> None:
+    job = caller.invert(order=replace(ACME, max_attempts=1))
+
+    work(replace(tools, model=replace(tools.model, revision="another")))
+
+    failed = load(tools.database, job)
+    assert failed.error is not None
+    assert failed.error.code == "DEPENDENCY_DOWN"
+    assert steps_in(journal) == []
+
+
+def test_a_missing_input_is_named(tools: Tools, caller: Caller) -> None:
+    job = caller.invert(order=replace(ACME, max_attempts=1))
+    for key in list(tools.store.list("acme/images/")):
+        tools.store.delete(key)
+
+    work(tools)
+
+    failed = load(tools.database, job)
+    assert failed.error is not None
+    assert failed.error.code == "INPUT_FETCH_FAILED"
+
+
+def test_a_result_waits_for_a_store_that_is_down(tools: Tools, caller: Caller) -> None:
+    job = caller.invert()
+    flaky = replace(tools, store=RefusingStore(tools.store, refusals=3))
+
+    work(flaky)
+
+    assert load(tools.database, job).state is JobState.SUCCEEDED
+
+
+def test_a_store_that_stays_down_is_named(tools: Tools, caller: Caller) -> None:
+    job = caller.invert(order=replace(ACME, max_attempts=1))
+    impatient = replace(tools.limits, patience_seconds=0)
+
+    work(replace(tools, store=RefusingStore(tools.store, refusals=1000), limits=impatient))
+
+    failed = load(tools.database, job)
+    assert failed.error is not None
+    assert failed.error.code == "ARTIFACT_WRITE_FAILED"
+
+
+def test_the_last_slot_takes_no_batch(database: Database) -> None:
+    asked: list[list[JobClass]] = []
+    seats = Seats(2)
+    add_job(database, job_class=JobClass.BATCH)
+    batch = claim(database)
+
+    def claim_batch(classes: Sequence[JobClass]) -> Claim | None:
+        asked.append(list(classes))
+        return batch if JobClass.BATCH in classes else None
+
+    first, second = seats.take(claim_batch), seats.take(claim_batch)
+    assert first is not None
+    seats.leave(first)
+    third = seats.take(claim_batch)
+
+    assert (first, second, third) == (batch, None, batch)
+    assert asked == [list(JobClass), [JobClass.INTERACTIVE], list(JobClass)]
+
+
+@contextmanager
+def _working(tools: Tools, journal: Path, *, steps: int) -> Iterator[None]:
+    """Works on one job in a thread, from the moment so many timesteps are in the journal; waits for its end."""
+    slow = replace(tools, studio=FakeStudio(journal, TIMESTEP_SECONDS))
+    thread = Thread(target=work, args=(slow,))
+    thread.start()
+    while len(steps_in(journal)) < steps:
+        sleep(0.01)
+    yield
+    thread.join()
+
+
+def _sums(tools: Tools, job: Job) -> list[str]:
+    return [artifact.sha256 for artifact in load(tools.database, job).artifacts]

@@ -1,0 +1,91 @@
+"""The worker process: a loaded model, a Celery consumer, a heartbeat and a sweeper."""
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+
+from celery import Celery
+from celery.signals import worker_shutting_down
+
+from core.domain.ports import Database
+from core.domain.studio import Studio
+from core.queue.app import TASK, make_app
+from core.queue.wakeups import CeleryWakeUps
+from core.settings import Settings
+from core.usecases.sweep import sweep, void_leases
+from core.wiring import build_database, build_model, build_store
+from worker.embedded import only_worker
+from worker.heartbeat import Heartbeat
+from worker.periodic import Periodic
+from worker.tasks import work
+from worker.tools import Limits, Seats, Tools
+
+_log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, load: Callable[[Settings], Studio]) -> int:
+    """Runs a worker until a signal ends it; the exit status.
+
+    Args:
+        settings: where database, objects and messages are.
+        load: loads and warms the model; nothing is claimed before it returns.
+
+    Raises:
+        Unavailable: something needed is missing, in one sentence.
+    """
+    database = build_database(settings)
+    with ExitStack() as stack:
+        if settings.embedded:
+            stack.enter_context(only_worker(settings.data_dir))
+            void_leases(database)
+        app = make_app(settings)
+        tools = _tools(settings, database, studio=load(settings), app=app)
+        stack.enter_context(Periodic("heartbeat", tools.heartbeat.tick, seconds=settings.heartbeat_seconds))
+        stack.enter_context(
+            Periodic("sweeper", lambda: sweep(database, tools.store, tools.wakeups), seconds=settings.sweep_seconds)
+        )
+        return _consume(app, tools, slots=settings.slots)
+
+
+def _tools(settings: Settings, database: Database, *, studio: Studio, app: Celery) -> Tools:
+    return Tools(
+        database=database,
+        store=build_store(settings),
+        wakeups=CeleryWakeUps(app),
+        studio=studio,
+        model=build_model(settings),
+        heartbeat=Heartbeat(database, lease_seconds=settings.lease_seconds, stall_seconds=settings.stall_seconds),
+        seats=Seats(settings.slots),
+        limits=Limits(
+            lease_seconds=settings.lease_seconds,
+            checkpoint_seconds=settings.checkpoint_seconds,
+            patience_seconds=settings.lease_seconds,
+            retention=timedelta(days=settings.retention_days),
+        ),
+    )
+
+
+def _consume(app: Celery, tools: Tools, *, slots: int) -> int:
+    def on_wake_up() -> None:
+        work(tools)
+
+    def on_shutdown(**_: object) -> None:
+        tools.heartbeat.shut_down()
+
+    app.task(name=TASK)(on_wake_up)
+    worker_shutting_down.connect(on_shutdown, weak=False)
+    try:
+        worker = app.Worker(
+            pool_cls="threads",
+            concurrency=slots,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            loglevel="WARNING",
+            quiet=True,
+        )
+        worker.start()
+    finally:
+        worker_shutting_down.disconnect(on_shutdown)
+    return worker.exitcode or 0

@@ -1,0 +1,165 @@
+"""One attempt at one job, from its inputs to its final state."""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import TypeVar
+
+from core.domain.errors import AppError, ComputeError, ErrorCode, NotFound, Unavailable
+from core.domain.job import Artifact, Job, JobError, JobKind, JobState
+from core.domain.ports import Claim, Outcome
+from core.domain.specs import EditMethod, Fit, InversionMethod, Output, resolve_edit, resolve_inversion
+from core.domain.studio import File, Finished, Interrupted, StopReason
+from core.usecases.attempts import finish, release
+from core.usecases.images import get_image
+from core.usecases.jobs import get_artifact
+from worker.failures import CANCELED, describe
+from worker.heartbeat import Pulse
+from worker.observing import Watch
+from worker.tools import Tools
+
+_log = logging.getLogger(__name__)
+_SUFFIXES = {"image/png": ".png", "application/octet-stream": ".safetensors"}
+_PAUSE_SECONDS = 0.5  # between two tries of a write that must not be lost
+
+Answer = TypeVar("Answer")
+
+
+def run_attempt(tools: Tools, claim: Claim) -> None:
+    """Computes, stores and ends the job, or gives it back; every write carries the claim's fence."""
+    with tools.heartbeat.carrying(claim) as pulse:
+        watch = Watch(tools, pulse, _folder(claim))
+        outcome = _try(tools, pulse, watch)
+        if outcome is not None and _end(tools, claim, outcome) and watch.kept is not None:
+            tools.store.delete(watch.kept)
+
+
+def _try(tools: Tools, pulse: Pulse, watch: Watch) -> Outcome | None:
+    """What the job has come to; None where another attempt decides that."""
+    claim = pulse.claim
+    try:
+        return _compute(tools, claim, watch)
+    except Interrupted as interrupted:
+        return _interrupted(tools, claim, interrupted.reason)
+    except Exception as error:  # noqa: BLE001 - a failed job must not take its worker along
+        _log.warning("Attempt %d of %s failed.", claim.job.attempt, claim.job.id, exc_info=True)
+        return _failed(tools, claim, describe(error))
+
+
+def _compute(tools: Tools, claim: Claim, watch: Watch) -> Outcome:
+    job, began_at = claim.job, monotonic()
+    current = {"name": tools.model.name, "revision": tools.model.revision}
+    if job.model != current:
+        raise Unavailable(f"The job was accepted for the model {job.model}, this worker runs {current}; send it again.")
+    finished = (_invert if job.kind is JobKind.INVERSION else _edit)(tools, job, watch)
+    computed_at = monotonic()
+    artifacts = tuple(_store(tools, _folder(claim), file) for file in finished.files)
+    queued_seconds = (job.started_at - job.queued_at).total_seconds() if job.started_at and job.queued_at else 0.0
+    return Outcome(
+        state=JobState.SUCCEEDED,
+        result=finished.result,
+        artifacts=artifacts,
+        metrics={"queue_seconds": queued_seconds, "compute_seconds": computed_at - began_at, **finished.metrics},
+        warnings=(*job.warnings, *finished.warnings),
+    )
+
+
+def _invert(tools: Tools, job: Job, watch: Watch) -> Finished:
+    return tools.studio.invert(
+        _fetch_image(tools, job),
+        job.inputs["source_prompt"],
+        resolve_inversion(InversionMethod(job.parameters["method"]), job.parameters, {}),
+        fit=Fit(job.inputs["fit"]),
+        seed=job.seed,
+        observe=watch,
+        resume=_fetch_checkpoint(tools, job),
+    )
+
+
+def _edit(tools: Tools, job: Job, watch: Watch) -> Finished:
+    def find() -> bytes:
+        artifact = get_artifact(tools.database, job.tenant, job.inputs["inversion_id"], name="inversion")
+        return tools.store.get(artifact.key)
+
+    return tools.studio.edit(
+        _fetch(tools, find),
+        _fetch_image(tools, job),
+        job.inputs["target_prompt"],
+        spec=resolve_edit(EditMethod(job.parameters["method"]), job.parameters),
+        output=Output(job.inputs["output"]),
+        seed=job.seed,
+        observe=watch,
+    )
+
+
+def _interrupted(tools: Tools, claim: Claim, reason: StopReason) -> Outcome | None:
+    if reason is StopReason.CANCELED:
+        return Outcome(state=JobState.CANCELED, error=CANCELED, warnings=claim.job.warnings)
+    if reason is StopReason.SHUTDOWN:
+        release(tools.database, tools.wakeups, claim, count_attempt=False)
+    return None
+
+
+def _failed(tools: Tools, claim: Claim, error: JobError) -> Outcome | None:
+    if error.retryable and claim.job.attempt < claim.job.max_attempts:
+        release(tools.database, tools.wakeups, claim, count_attempt=True)
+        return None
+    return Outcome(state=JobState.FAILED, error=error, warnings=claim.job.warnings)
+
+
+def _end(tools: Tools, claim: Claim, outcome: Outcome) -> bool:
+    return _insist(tools, lambda: finish(tools.database, claim, outcome, retention=tools.limits.retention))
+
+
+def _store(tools: Tools, folder: str, file: File) -> Artifact:
+    key = f"{folder}/{file.name}{_SUFFIXES.get(file.media_type, '')}"
+    try:
+        _insist(tools, lambda: tools.store.put(key, file.data, media_type=file.media_type))
+    except Unavailable as error:
+        raise ComputeError(ErrorCode.ARTIFACT_WRITE_FAILED, "The result could not be stored.") from error
+    return Artifact(
+        name=file.name,
+        media_type=file.media_type,
+        bytes=len(file.data),
+        sha256=hashlib.sha256(file.data).hexdigest(),
+        key=key,
+    )
+
+
+def _fetch_image(tools: Tools, job: Job) -> bytes:
+    return _fetch(tools, lambda: tools.store.get(get_image(tools.database, job.tenant, job.inputs["image_id"]).key))
+
+
+def _fetch_checkpoint(tools: Tools, job: Job) -> bytes | None:
+    key = job.checkpoint_key
+    if key is None:
+        return None
+    try:
+        return tools.store.get(key)
+    except NotFound:
+        return None
+
+
+def _fetch(tools: Tools, find: Callable[[], bytes]) -> bytes:
+    try:
+        return _insist(tools, find)
+    except AppError as error:
+        raise ComputeError(ErrorCode.INPUT_FETCH_FAILED, f"An input could not be read. {error.detail}") from error
+
+
+def _insist(tools: Tools, call: Callable[[], Answer]) -> Answer:
+    """Repeats what a database or store that is down refuses, for as long as the attempt may hope to hold its lease."""
+    give_up_at = monotonic() + tools.limits.patience_seconds
+    while True:
+        try:
+            return call()
+        except Unavailable:
+            if monotonic() >= give_up_at:
+                raise
+            sleep(_PAUSE_SECONDS)
+
+
+def _folder(claim: Claim) -> str:
+    # The fence is part of the key, so that two attempts never write the same object.
+    return f"{claim.job.tenant}/jobs/{claim.job.id}/{claim.fence}"

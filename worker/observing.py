@@ -1,0 +1,67 @@
+"""What happens at every timestep: progress, a checkpoint when one is due, and the end when one is wanted."""
+
+import logging
+from time import monotonic
+from typing import final
+
+from core.domain.errors import AppError
+from core.domain.job import Progress
+from core.domain.studio import Interrupted, Reached, StopReason
+from core.usecases.attempts import checkpoint
+from worker.heartbeat import Pulse
+from worker.tools import Tools
+
+_log = logging.getLogger(__name__)
+
+
+@final
+class Watch:
+    """The observer of one attempt."""
+
+    def __init__(self, tools: Tools, pulse: Pulse, folder: str) -> None:
+        self._tools = tools
+        self._pulse = pulse
+        self._folder = folder
+        self._kept = pulse.claim.job.checkpoint_key
+        self._kept_at = monotonic()
+        self._began: tuple[float, int] | None = None  # when, and at which timestep
+
+    def __call__(self, reached: Reached) -> None:
+        self._pulse.reached(self._progress(reached))
+        stop = self._pulse.stop
+        if stop in {StopReason.LOST, StopReason.CANCELED}:
+            raise Interrupted(stop)
+        due = monotonic() - self._kept_at >= self._tools.limits.checkpoint_seconds
+        if reached.checkpoint is not None and (due or stop is StopReason.SHUTDOWN):
+            self._keep(reached.checkpoint(), reached.timestep)
+        if stop is not None:
+            raise Interrupted(stop)
+
+    @property
+    def kept(self) -> str | None:
+        """The object key of the newest checkpoint."""
+        return self._kept
+
+    def _keep(self, data: bytes, timestep: int) -> None:
+        key = f"{self._folder}/checkpoint-{timestep}"
+        try:
+            # The object first: a row never points to nothing.
+            self._tools.store.put(key, data, media_type="application/octet-stream")
+            counts = checkpoint(self._tools.database, self._pulse.claim, key=key, progress=self._pulse.progress)
+        except AppError:
+            _log.warning("A checkpoint of %s is left out.", self._pulse.claim.job.id, exc_info=True)
+            return
+        if not counts:
+            raise Interrupted(StopReason.LOST)
+        older, self._kept, self._kept_at = self._kept, key, monotonic()
+        if older is not None:
+            self._tools.store.delete(older)
+
+    def _progress(self, reached: Reached) -> Progress:
+        now = monotonic()
+        if self._began is None:
+            self._began = now, reached.timestep
+        began_at, first = self._began
+        done, left = reached.timestep - first, reached.timesteps - reached.timestep
+        eta = (now - began_at) / done * left if done > 0 else None
+        return Progress(timestep=reached.timestep, timesteps=reached.timesteps, eta_seconds=eta)

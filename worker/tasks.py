@@ -1,0 +1,31 @@
+"""The one task: claim the next job, run it, and call for the one after it."""
+
+import logging
+from collections.abc import Sequence
+
+from core.domain.job import JobClass
+from core.domain.ports import Claim
+from core.usecases.attempts import claim_next, wake_for_more
+from worker.attempt import run_attempt
+from worker.tools import Tools
+
+_log = logging.getLogger(__name__)
+
+
+def work(tools: Tools) -> None:
+    """What a wake-up does: at most one job; nothing queued is no error."""
+    if tools.heartbeat.stopping:
+        tools.wakeups.send()  # for a worker that stays
+        return
+
+    def claim(classes: Sequence[JobClass]) -> Claim | None:
+        return claim_next(tools.database, lease_seconds=tools.limits.lease_seconds, classes=classes)
+
+    claimed = tools.seats.take(claim)
+    if claimed is None:
+        return
+    try:
+        run_attempt(tools, claimed)
+    finally:
+        tools.seats.leave(claimed)
+    wake_for_more(tools.database, tools.wakeups)
