@@ -10,12 +10,12 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from jaxtyping import Float, Int
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPTextModel, CLIPVisionModelWithProjection
 
 from core.diffusion.attention.control import Control
 from core.diffusion.attention.processor import SiteProcessor
-from core.diffusion.attention.sites import parse_site
+from core.diffusion.attention.sites import parse_sites
 from core.diffusion.schedule import Schedule
 from core.domain.prompts import Prompt, Vocabulary
 
@@ -49,11 +49,11 @@ class Backbone:
         self._dtype = dtype
         self._scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
         self.vocabulary = Vocabulary.load(folder / "tokenizer")
-        self._unet = self._freeze(UNet2DConditionModel.from_pretrained(folder, subfolder="unet"), dtype)
-        self._vae = self._freeze(AutoencoderKL.from_pretrained(folder, subfolder="vae"), dtype)
-        self._text = self._freeze(CLIPTextModel.from_pretrained(folder, subfolder="text_encoder"), torch.float32)
+        self._unet = self._load(UNet2DConditionModel, folder / "unet", dtype)
+        self._vae = self._load(AutoencoderKL, folder / "vae", dtype)
+        self._text = self._load(CLIPTextModel, folder / "text_encoder", torch.float32)
         encoder = image_encoder or folder / "image_encoder"
-        self._vision = self._freeze(CLIPVisionModelWithProjection.from_pretrained(encoder), torch.float32)
+        self._vision = self._load(CLIPVisionModelWithProjection, encoder, torch.float32)
         self._mean, self._std = _normalisation(folder if image_encoder is None else image_encoder)
         self.latent_side = int(self._unet.config.sample_size)
         self.resolution = self.latent_side * 2 ** (len(self._vae.config.block_out_channels) - 1)
@@ -108,22 +108,23 @@ class Backbone:
         *,
         control: Control | None,
     ) -> Float[Tensor, "n c h w"]:
-        """One UNet call; `control` reaches every attention layer."""
+        """One UNet call, answered in the precision of the latents; `control` reaches every attention layer."""
+        if control is not None:
+            control = control.to(self.device, self._dtype)
         output: Tensor = self._unet(
             latents.to(self.device, self._dtype),
             timesteps.to(self.device),
             encoder_hidden_states=keys.to(self.device, self._dtype),
             cross_attention_kwargs={"control": control},
         ).sample
-        return output.float()
+        return output.to(latents.dtype)
 
     def _pixels(self, image: Rgb) -> Tensor:
         tensor = torch.from_numpy(image.copy()).to(self.device).float()
         return tensor.permute(2, 0, 1)[None] / 127.5 - 1
 
-    def _freeze(self, network: Any, dtype: torch.dtype) -> Any:
-        assert isinstance(network, nn.Module)
-        return network.to(self.device, dtype).eval().requires_grad_(False)
+    def _load(self, kind: Any, folder: Path, dtype: torch.dtype) -> Any:
+        return kind.from_pretrained(folder).to(self.device, dtype).eval().requires_grad_(False)
 
     def _check_widths(self) -> None:
         text, image = self._text.config.hidden_size, self._vision.config.hidden_size
@@ -135,11 +136,10 @@ class Backbone:
 
     def _install_processors(self) -> None:
         levels = len(self._unet.config.block_out_channels)
-        processors = {}
-        for name in self._unet.attn_processors:
-            processor = SiteProcessor(parse_site(name, levels=levels, full_side=self.latent_side))
+        sites = parse_sites(self._unet.attn_processors, levels=levels, full_side=self.latent_side)
+        processors = {name: SiteProcessor(site) for name, site in sites.items()}
+        for name, processor in processors.items():
             processor.check(self._unet.get_submodule(name.removesuffix(".processor")))
-            processors[name] = processor
         self._unet.set_attn_processor(processors)
 
 

@@ -5,27 +5,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from core.diffusion.attention.control import Control, join_carries
+from core.diffusion.attention.control import Control, SitePredicate, join_carries
 from core.diffusion.backbone import Backbone
 from core.diffusion.requests import Denoised, Descend, Descended, Rows
 
 
 def denoise_groups(backbone: Backbone, groups: Sequence[Rows]) -> list[Denoised]:
-    """The answers of row groups that record the same sites, from one call.
+    """The answers of row groups from one call; a site that one of them records is recorded for all.
 
     Gradients flow where the caller has them enabled.
     """
     control = _control(groups)
     counts = [len(rows.latents) for rows in groups]
+    latents = torch.cat([rows.latents for rows in groups])
     timesteps = torch.tensor([rows.timestep for rows in groups]).repeat_interleave(torch.tensor(counts))
-    output = backbone.predict(
-        torch.cat([rows.latents for rows in groups]),
-        timesteps,
-        torch.cat([rows.keys for rows in groups]),
-        control=control,
-    )
-    outputs = output.split(counts)
-    maps = {site: recorded.split(counts) for site, recorded in control.maps.items()}
+    output = backbone.predict(latents, timesteps, torch.cat([rows.keys for rows in groups]), control=control)
+    outputs = torch.split(output, counts)
+    maps = {site: torch.split(recorded.to(latents.dtype), counts) for site, recorded in control.maps.items()}
     return [Denoised(own, {site: parts[n] for site, parts in maps.items()}) for n, own in enumerate(outputs)]
 
 
@@ -35,16 +31,25 @@ def descend_groups(backbone: Backbone, requests: Sequence[Descend]) -> list[Desc
         answers = denoise_groups(backbone, [request.rows() for request in requests])
         losses = [request.loss(answer) for request, answer in zip(requests, answers, strict=True)]
         values = torch.stack([loss.detach() for loss in losses]).tolist()
-        # A solver's loss reads its own rows only, so the gradient of the sum is each one's own.
-        pending = [
-            loss for loss, value, request in zip(losses, values, requests, strict=True) if value >= request.enough
-        ]
-        if pending:
-            torch.stack(pending).sum().backward()
+        enough = [value < request.enough for value, request in zip(values, requests, strict=True)]
+        pending = [n for n, done in enumerate(enough) if not done]
+        _set_gradients([losses[n] for n in pending], [leaf for n in pending for leaf in requests[n].leaves])
     return [
-        Descended(value, answer.output.detach(), enough=value < request.enough)
-        for value, answer, request in zip(values, answers, requests, strict=True)
+        Descended(value, answer.output.detach(), enough=done)
+        for value, answer, done in zip(values, answers, enough, strict=True)
     ]
+
+
+def _set_gradients(losses: Sequence[Tensor], leaves: Sequence[Tensor]) -> None:
+    """Each leaf's gradient, in place of what it was, so that a call that failed on the way may be repeated.
+
+    A solver's loss reads its own rows only, so the gradient of the sum is each one's own.
+    """
+    if not losses:
+        return
+    gradients = torch.autograd.grad(torch.stack(list(losses)).sum(), leaves, allow_unused=True)
+    for leaf, gradient in zip(leaves, gradients, strict=True):
+        leaf.grad = gradient
 
 
 def _control(groups: Sequence[Rows]) -> Control:
@@ -57,8 +62,12 @@ def _control(groups: Sequence[Rows]) -> Control:
         values=torch.cat([rows.values for rows in groups]),
         layout_rows=_layout_rows(groups, starts),
         carry=join_carries(carries),
-        record=groups[0].record,
+        record=_any_of([rows.record for rows in groups if rows.record is not None]),
     )
+
+
+def _any_of(predicates: Sequence[SitePredicate]) -> SitePredicate | None:
+    return (lambda site: any(predicate(site) for predicate in predicates)) if predicates else None
 
 
 def _layout_rows(groups: Sequence[Rows], starts: Sequence[int]) -> Tensor | None:

@@ -33,9 +33,10 @@ class MappingNetwork(nn.Module):
     def initialise(self, generator: torch.Generator) -> None:
         """Draws the published start: all weights N(0, 0.01^2), no bias; `modulate` then starts at the text itself."""
         for layer in (self.enter, self.mix, self.leave):
+            weight, bias = layer.parameters()
             with torch.no_grad():
-                layer.weight.copy_(0.01 * torch.randn(layer.weight.shape, generator=generator))
-                layer.bias.zero_()
+                weight.copy_(0.01 * torch.randn(weight.shape, generator=generator))
+                bias.zero_()
 
     def forward(self, features: Float[Tensor, "image_tokens width"]) -> Float[Tensor, "channels width"]:
         """The modulation: gamma over beta for `modulate` (2 x text tokens), the value input itself for `replace`."""

@@ -7,7 +7,7 @@ A solver must not yield inside `no_grad` or `autocast`.
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar, final
+from typing import TypeAlias, TypeVar, cast, final
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -39,7 +39,7 @@ class Rows:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Denoised:
-    """The UNet's output for a row group, and the recorded maps [n, heads, pixels, tokens]."""
+    """The UNet's output for a row group and the recorded maps [n, heads, pixels, tokens], precise as the latents."""
 
     output: Float[Tensor, "n c h w"]
     maps: Mapping[Site, Tensor]
@@ -63,12 +63,14 @@ class Descend:
     Args:
         rows: builds the row group, with the graph from the leaves to `keys`, `values` or `latents`.
         loss: maps the answer to a scalar.
+        leaves: the tensors whose `grad` is set, in place of what it was.
         enough: the gradient is left out when the loss is below this.
         count: the number of rows that `rows` builds.
     """
 
     rows: Callable[[], Rows]
     loss: Callable[[Denoised], Float[Tensor, ""]]
+    leaves: tuple[Tensor, ...]
     enough: float = 0.0
     count: int = 1
 
@@ -108,16 +110,12 @@ Solver: TypeAlias = Generator[Request, Answer, Result]
 
 
 def denoise(rows: Rows) -> Generator[Request, Answer, Denoised]:
-    """`answer = yield from denoise(rows)`: a forward pass, with its type."""
-    answer = yield Denoise(rows)
-    assert isinstance(answer, Denoised)
-    return answer
+    """A forward pass, for `yield from`: what a driver sends back, with its type."""
+    return cast(Denoised, (yield Denoise(rows)))
 
 
 def descend(
-    rows: Callable[[], Rows], loss: Callable[[Denoised], Tensor], *, enough: float
+    rows: Callable[[], Rows], loss: Callable[[Denoised], Tensor], *, leaves: tuple[Tensor, ...], enough: float
 ) -> Generator[Request, Answer, Descended]:
-    """`answer = yield from descend(...)`: a gradient pass, with its type."""
-    answer = yield Descend(rows, loss, enough)
-    assert isinstance(answer, Descended)
-    return answer
+    """A gradient pass, for `yield from`: what a driver sends back, with its type."""
+    return cast(Descended, (yield Descend(rows, loss, leaves, enough)))

@@ -3,6 +3,7 @@
 Source: Song et al. 2021, arXiv 2010.02502, eq. 12 with eta = 0.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -58,7 +59,7 @@ class Schedule:
         self, latents: Float[Tensor, "*n c h w"], output: Float[Tensor, "*n c h w"], timestep: int
     ) -> Float[Tensor, "*n c h w"]:
         """One timestep towards the image: z_t to z_{t - stride}."""
-        return self._move(latents, output, timestep, timestep - self.stride)
+        return self._move(latents, output, here=timestep, there=timestep - self.stride)
 
     def invert(
         self, latents: Float[Tensor, "*n c h w"], output: Float[Tensor, "*n c h w"], timestep: int
@@ -68,28 +69,33 @@ class Schedule:
         The UNet is told the target timestep t although the latent is one stride below, as in every published
         implementation.
         """
-        return self._move(latents, output, timestep - self.stride, timestep)
+        return self._move(latents, output, here=timestep - self.stride, there=timestep)
 
     def noised(
         self, latents: Float[Tensor, "*n c h w"], noise: Float[Tensor, "*n c h w"], timestep: int
     ) -> Float[Tensor, "*n c h w"]:
         """A clean latent at the noise level of a timestep."""
         alpha = self.alpha(timestep)
-        return alpha**0.5 * latents + (1 - alpha) ** 0.5 * noise
+        return math.sqrt(alpha) * latents + math.sqrt(1 - alpha) * noise
 
-    def _move(self, latents: Tensor, output: Tensor, here: int, there: int) -> Tensor:
-        a, b = self.alpha(here), self.alpha(there)
+    def _move(self, latents: Tensor, output: Tensor, *, here: int, there: int) -> Tensor:
+        signal, sigma = math.sqrt(self.alpha(here)), math.sqrt(1 - self.alpha(here))
         if self.prediction is Prediction.V:
-            clean = a**0.5 * latents - (1 - a) ** 0.5 * output
-            noise = a**0.5 * output + (1 - a) ** 0.5 * latents
+            clean = signal * latents - sigma * output
+            noise = signal * output + sigma * latents
         else:
-            clean = (latents - (1 - a) ** 0.5 * output) / a**0.5
+            clean = (latents - sigma * output) / signal
             noise = output
-        return b**0.5 * clean + (1 - b) ** 0.5 * noise
+        return math.sqrt(self.alpha(there)) * clean + math.sqrt(1 - self.alpha(there)) * noise
 
 
 def guided(
-    unconditional: Float[Tensor, "*n c h w"], conditional: Float[Tensor, "*n c h w"], guidance: float
+    unconditional: Float[Tensor, "*n c h w"] | None, conditional: Float[Tensor, "*n c h w"], guidance: float
 ) -> Float[Tensor, "*n c h w"]:
-    """Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598)."""
+    """Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598).
+
+    The unconditional output is None where nobody asked for it, since at guidance 1 it has no weight.
+    """
+    if unconditional is None:
+        return conditional
     return unconditional + guidance * (conditional - unconditional)

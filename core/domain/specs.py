@@ -6,11 +6,11 @@ those below into a frozen specification in which nothing is left open.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
-from core.domain.errors import ErrorCode, FieldError, InputError
+from core.domain.validation import validate
 
 
 class InversionMethod(StrEnum):
@@ -218,10 +218,13 @@ class P2PlusSpec(Injection):
 InversionSpec = Annotated[DdimSpec | StyleDiffusionSpec | NullTextSpec, Field(discriminator="method")]
 EditSpec = Annotated[WordSwapSpec | P2pSpec | P2PlusSpec, Field(discriminator="method")]
 
-Resolved = TypeVar("Resolved")
-
 _INVERSIONS: TypeAdapter[InversionSpec] = TypeAdapter(InversionSpec)
 _EDITS: TypeAdapter[EditSpec] = TypeAdapter(EditSpec)
+_FIELDS = {
+    InversionMethod.DDIM: DdimSpec.model_fields,
+    InversionMethod.STYLEDIFFUSION: StyleDiffusionSpec.model_fields,
+    InversionMethod.NULL_TEXT: NullTextSpec.model_fields,
+}
 
 
 def resolve_inversion(
@@ -229,10 +232,13 @@ def resolve_inversion(
 ) -> InversionSpec:
     """An inversion's complete parameters: given over the model's defaults over the method's.
 
+    A model's default for a parameter that this method does not have is passed over.
+
     Raises:
         InputError: VALIDATION, with one pointer per fault.
     """
-    return _resolve(_INVERSIONS, method, {**model_defaults, **given})
+    known = {name: value for name, value in model_defaults.items() if name in _FIELDS[method]}
+    return validate(_INVERSIONS, {**known, **given, "method": method}, what=method)
 
 
 def resolve_edit(method: EditMethod, given: Mapping[str, Any]) -> EditSpec:
@@ -241,22 +247,4 @@ def resolve_edit(method: EditMethod, given: Mapping[str, Any]) -> EditSpec:
     Raises:
         InputError: VALIDATION, with one pointer per fault.
     """
-    return _resolve(_EDITS, method, given)
-
-
-def _resolve(adapter: TypeAdapter[Resolved], method: StrEnum, given: Mapping[str, Any]) -> Resolved:
-    try:
-        return adapter.validate_python({**given, "method": method})
-    except ValidationError as error:
-        faults = tuple(_field_error(fault["loc"], fault["msg"]) for fault in error.errors())
-        raise InputError(
-            ErrorCode.VALIDATION,
-            f"The parameters of {method} are not valid; GET /methods lists each with its bounds.",
-            errors=faults,
-        ) from error
-
-
-def _field_error(location: tuple[int | str, ...], message: str) -> FieldError:
-    # The first part is the discriminator's tag, which is not in the caller's document.
-    path = "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in location[1:])
-    return FieldError(pointer=f"/parameters/{path}".rstrip("/"), detail=message)
+    return validate(_EDITS, {**given, "method": method}, what=method)

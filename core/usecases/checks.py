@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from core.domain.alignment import align
 from core.domain.catalogue import Model
 from core.domain.errors import ErrorCode, FieldError, InputError
-from core.domain.prompts import Prompt, align
+from core.domain.prompts import Prompt
 from core.domain.specs import EditSpec, WordSwapSpec
 
 

@@ -3,7 +3,7 @@
 Source: Hertz et al. 2022, arXiv 2208.01626, section 3.2, as published with null-text inversion.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 import torch
@@ -39,24 +39,21 @@ class WordRegions:
     """
 
     rule: BlendRule
-    changed: Tensor | None = None  # [2, pixels], source and target
-    kept: Tensor | None = None
+    changed: Tensor = field(default_factory=lambda: torch.zeros(()))  # from the first `add` on [2, pixels]
+    kept: Tensor = field(default_factory=lambda: torch.zeros(()))
 
     def add(self, word_maps: Float[Tensor, "2 pixels tokens"]) -> None:
         """Adds one timestep's mean maps of the source row and the target row."""
         rule = self.rule
-        changed = torch.stack([_of(word_maps[0], rule.source), _of(word_maps[1], rule.target)])
-        kept = torch.stack([_of(word_maps[0], rule.keep_source), _of(word_maps[1], rule.keep_target)])
-        self.changed = changed if self.changed is None else self.changed + changed
-        self.kept = kept if self.kept is None else self.kept + kept
+        source, target = word_maps
+        self.changed = self.changed + torch.stack([_of(source, rule.source), _of(target, rule.target)])
+        self.kept = self.kept + torch.stack([_of(source, rule.keep_source), _of(target, rule.keep_target)])
 
     def mask(self, side: int) -> Bool[Tensor, "side side"]:
         """Where the edit may act, on a latent of this side.
 
         The changed words' maps are widened by a 3x3 maximum, the kept words' are not.
         """
-        assert self.changed is not None
-        assert self.kept is not None
         region = _above(self.changed, side, threshold=self.rule.threshold, widen=True)
         if self.rule.keep_source or self.rule.keep_target:
             region = region & ~_above(self.kept, side, threshold=self.rule.threshold, widen=False)

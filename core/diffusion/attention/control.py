@@ -5,7 +5,7 @@ no map is built except where one is recorded.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import final
 
 import torch
@@ -33,6 +33,15 @@ class Carry:
     from_source: Float[Tensor, "m tokens tokens"]
     own: Float[Tensor, "m tokens"]
 
+    def to(self, device: torch.device, dtype: torch.dtype) -> "Carry":
+        """The same on a device, its matrices in the precision of the values they meet."""
+        return Carry(
+            self.rows.to(device),
+            self.sources.to(device),
+            from_source=self.from_source.to(device, dtype),
+            own=self.own.to(device, dtype),
+        )
+
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +58,15 @@ class Control:
     carry: Carry | None = None
     record: SitePredicate | None = None
     maps: dict[Site, Tensor] = field(default_factory=dict)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> "Control":
+        """The same on a device and in a precision; maps are still left in this one's `maps`."""
+        return replace(
+            self,
+            values=None if self.values is None else self.values.to(device, dtype),
+            layout_rows=None if self.layout_rows is None else self.layout_rows.to(device),
+            carry=None if self.carry is None else self.carry.to(device, dtype),
+        )
 
     def attend(
         self,
@@ -68,12 +86,8 @@ class Control:
         if carry is None:
             return out
         source, rows = carry.sources, carry.rows
-        carried = F.scaled_dot_product_attention(
-            query[source], key[source], carry.from_source[:, None].to(value.dtype) @ value[rows]
-        )
-        kept = F.scaled_dot_product_attention(
-            query[rows], key[rows], carry.own[:, None, :, None].to(value.dtype) * value[rows]
-        )
+        carried = F.scaled_dot_product_attention(query[source], key[source], carry.from_source[:, None] @ value[rows])
+        kept = F.scaled_dot_product_attention(query[rows], key[rows], carry.own[:, None, :, None] * value[rows])
         return out.index_copy(0, rows, carried + kept)
 
     def _attend_and_record(
@@ -81,8 +95,7 @@ class Control:
     ) -> Tensor:
         maps = attention_maps(query, key)
         if carry is not None:
-            edited = maps[carry.sources] @ carry.from_source[:, None].to(maps.dtype)
-            edited = edited + maps[carry.rows] * carry.own[:, None, None].to(maps.dtype)
+            edited = maps[carry.sources] @ carry.from_source[:, None] + maps[carry.rows] * carry.own[:, None, None]
             maps = maps.index_copy(0, carry.rows, edited)
         self.maps[site] = maps
         return maps @ value

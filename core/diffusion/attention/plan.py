@@ -42,7 +42,7 @@ class CarryWords:
 
     def window(self, index: int) -> Float[Tensor, " tokens"]:
         """1 for the tokens whose window is open at timestep `index`."""
-        return torch.tensor([float(index < stop) for stop in self.stops])
+        return torch.tensor([float(index < stop) for stop in self.stops], dtype=self.factors.dtype)
 
     def carry(self, index: int, *, row: int, source: int) -> Carry:
         """The index-and-matrix form at timestep `index` for one target row."""

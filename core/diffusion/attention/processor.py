@@ -2,7 +2,6 @@
 
 from typing import Any, final
 
-import torch
 import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
@@ -28,8 +27,8 @@ class SiteProcessor:
         attn: Attention,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
+        *,
         attention_mask: Tensor | None = None,
-        temb: Tensor | None = None,
         control: Control | None = None,
     ) -> Tensor:
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
@@ -60,4 +59,4 @@ class SiteProcessor:
 
 
 def _split_heads(x: Tensor, heads: int) -> Tensor:
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # [n, heads, places, d]
+    return x.view(*x.shape[:2], heads, -1).transpose(1, 2)  # [n, heads, places, d]

@@ -1,6 +1,7 @@
 """Attention layers by what they are, never by their position in a list."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import final
 
@@ -26,7 +27,7 @@ class Site:
     """One attention layer: its module name, kind, part of the UNet, and grid.
 
     `side` is the number of places on one side of its grid at the model's own latent size, `full_side` that of the
-    latent itself.
+    latent itself, `word_side` that of the grid on which this model's word maps are read.
     """
 
     name: str
@@ -34,16 +35,24 @@ class Site:
     place: Place
     side: int
     full_side: int
+    word_side: int = 0
 
 
-def parse_site(name: str, *, levels: int, full_side: int) -> Site:
-    """Reads a diffusers processor name such as `up_blocks.1.attentions.0.transformer_blocks.0.attn2.processor`.
+def parse_sites(names: Iterable[str], *, levels: int, full_side: int) -> dict[str, Site]:
+    """Reads diffusers' processor names, such as `up_blocks.1.attentions.0.transformer_blocks.0.attn2.processor`.
 
     Args:
-        name: key of `unet.attn_processors`.
+        names: the keys of `unet.attn_processors`, all of them.
         levels: number of down blocks; each but the last halves the grid.
         full_side: side of the latent.
     """
+    sites = {name: _parse(name, levels=levels, full_side=full_side) for name in names}
+    sides = {site.side for site in sites.values() if _may_carry_words(site)}
+    nearest = min(sides, key=lambda side: abs(side - 16), default=0)
+    return {name: replace(site, word_side=nearest) for name, site in sites.items()}
+
+
+def _parse(name: str, *, levels: int, full_side: int) -> Site:
     parts = name.split(".")
     place = {"down_blocks": Place.DOWN, "mid_block": Place.MID, "up_blocks": Place.UP}[parts[0]]
     level = {
@@ -58,12 +67,11 @@ def parse_site(name: str, *, levels: int, full_side: int) -> Site:
 def carries_words(site: Site) -> bool:
     """The maps that say where each word acts: the papers' "16x16 maps of the down and up blocks".
 
-    Relative to the latent: cross-attention in the down and up blocks on the grid nearest to 16 on a side, of all the
-    grids the model has. Used by the attention loss, local blend and heat maps.
+    Relative to the model: cross-attention in the down and up blocks on the grid nearest to 16 on a side, of those that
+    have any (at 768 pixels that is 24: the blocks on 12 have no attention). Used by the attention loss, local blend
+    and heat maps.
     """
-    sides = [site.full_side // 2**level for level in range(8) if site.full_side >= 2**level]
-    nearest = min(sides, key=lambda side: abs(side - 16))
-    return site.kind is Kind.CROSS and site.place is not Place.MID and site.side == nearest
+    return _may_carry_words(site) and site.side == site.word_side
 
 
 def carries_layout(site: Site) -> bool:
@@ -72,3 +80,7 @@ def carries_layout(site: Site) -> bool:
     Relative to the latent: every self-attention layer on a grid of at most half the latent's side.
     """
     return site.kind is Kind.SELF and 2 * site.side <= site.full_side
+
+
+def _may_carry_words(site: Site) -> bool:
+    return site.kind is Kind.CROSS and site.place is not Place.MID

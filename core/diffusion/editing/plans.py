@@ -11,7 +11,8 @@ import torch
 
 from core.diffusion.attention.blend import BlendRule
 from core.diffusion.attention.plan import Branch, CarryWords, KeepLayout, Plan, Rule
-from core.domain.prompts import Prompt, align
+from core.domain.alignment import align
+from core.domain.prompts import Prompt
 from core.domain.specs import Blend, EditSpec, Injection, P2PlusSpec
 
 
@@ -52,12 +53,12 @@ def _carry_words(spec: Injection, source: Prompt, target: Prompt, *, timesteps: 
     stops = np.full(len(target.ids), cross_stop(spec.cross_window, timesteps))
     for word, window in spec.word_windows.items():
         stops[list(target.positions(word))] = cross_stop(window, timesteps)
-    factors = torch.ones(len(target.ids))
+    factors = torch.ones(len(target.ids), dtype=torch.float64)
     for word, factor in spec.reweight.items():
         factors[list(target.positions(word))] = factor
     return CarryWords(
-        matrix=torch.from_numpy(alignment.matrix).float(),
-        kept=torch.from_numpy(alignment.kept).float(),
+        matrix=torch.from_numpy(alignment.matrix),
+        kept=torch.from_numpy(alignment.kept),
         factors=factors,
         stops=tuple(int(stop) for stop in stops),
     )

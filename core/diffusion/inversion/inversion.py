@@ -15,11 +15,11 @@ class Inversion:
     """The one type every method returns and every editor takes.
 
     `trace[0]` is the image's latent and `trace[T]` its noise; `path[0]` is where sampling starts and `path[T]` the
-    reconstruction. `passes` are the UNet rows spent, forward and backward.
+    reconstruction. `losses` are the last ones of each optimised timestep.
     """
 
     conditioning: Conditioning
     trace: Float[Tensor, "steps c h w"]
     path: Float[Tensor, "steps c h w"]
     word_maps: Float[Tensor, "pixels tokens"]
-    losses: tuple[float, ...] = ()  # the last loss of each optimised timestep
+    losses: tuple[float, ...] = ()

@@ -1,7 +1,7 @@
 """What learned inversions share: the inner loop's budget, rate and threshold, and the state they resume from."""
 
 import math
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import final
 
@@ -23,7 +23,7 @@ def learning_rate(spec: Optimisation, index: int) -> float:
 
 
 def fit_timestep(
-    parameters: Iterable[Tensor],
+    leaves: tuple[Tensor, ...],
     rows: Callable[[], Rows],
     loss: Callable[[Denoised], Tensor],
     *,
@@ -32,15 +32,14 @@ def fit_timestep(
 ) -> Generator[Request, Answer, tuple[float, Tensor]]:
     """The inner loop of one timestep: Adam until the loss is enough or the budget spent.
 
-    Returns the last loss and the UNet's output [c, h, w] for the parameters as they are left. The loss is looked at
-    before a step is taken, so that an output that was enough is used as it is; the published code takes one step more
-    than it tested and computes the output again.
+    `leaves` are what is learned. Returns the last loss and the UNet's output [c, h, w] for them as they are left. The
+    loss is looked at before a step is taken, so that an output that was enough is used as it is; the published code
+    takes one step more than it tested and computes the output again.
     """
-    optimiser = torch.optim.Adam(parameters, lr=learning_rate(spec, index))
+    optimiser = torch.optim.Adam(leaves, lr=learning_rate(spec, index))
     last = math.nan
     for _ in range(inner_budget(spec, index)):
-        optimiser.zero_grad(set_to_none=True)
-        fitted = yield from descend(rows, loss, enough=spec.stop_loss + spec.stop_slope * index)
+        fitted = yield from descend(rows, loss, leaves=leaves, enough=spec.stop_loss + spec.stop_slope * index)
         last = fitted.loss
         if fitted.enough:
             return last, fitted.output[0]

@@ -13,7 +13,9 @@ from core.domain.specs import InversionSpec, NullTextSpec, StyleDiffusionSpec
 def invert(
     spec: InversionSpec, subject: Subject, schedule: Schedule, *, seed: int, resume: Tensors | None = None
 ) -> Solver[Inversion]:
-    """The solver of a specification; `resume` is the state of an earlier `Reached`."""
+    """The solver of a specification; `resume` is the state of an earlier `Reached`, on whatever device."""
+    if resume is not None:
+        resume = {name: tensor.to(subject.latent.device) for name, tensor in resume.items()}
     match spec:
         case StyleDiffusionSpec():
             return invert_stylediffusion(spec, subject, schedule, seed=seed, resume=resume)

@@ -69,6 +69,6 @@ def _fit_null(
     def loss(seen: Denoised) -> Tensor:
         return F.mse_loss(advance(seen.output[0]), target)
 
-    last, output = yield from fit_timestep([null], rows, loss, spec=spec, index=index)
+    last, output = yield from fit_timestep((null,), rows, loss, spec=spec, index=index)
     learned.losses.append(last)
     return advance(output)

@@ -25,8 +25,8 @@ def invert_stylediffusion(
 ) -> Solver[Inversion]:
     """Fits one mapping network per timestep, each started from the one before.
 
-    T calls of tracing, then per timestep one of the null branch, at most `inner_budget` with gradient, and one more
-    when the budget ran out. Free-running: each timestep starts where the last one really arrived.
+    T calls of tracing, then per timestep one of the null branch (none at guidance 1), at most `inner_budget` with
+    gradient, and one more when the budget ran out. Free-running: each timestep starts where the last one arrived.
     """
     total = 2 * spec.timesteps
     keep_maps = spec.attention_loss > 0
@@ -68,13 +68,11 @@ def _fit_timestep(
 ) -> Generator[Request, Answer, Tensor]:
     """Fits the network at one timestep (eq. 6) and returns the next latent of the free-running path.
 
-    The null branch does not depend on the network and is computed once. Where the last loss was already enough its
-    own output is the step; the published code computes both branches again.
+    Where the last loss was already enough its own output is the step; the published code computes both branches again.
     """
     index, latent = learned.index, learned.path[-1]
-    timestep = schedule.timesteps[index]
-    key, null = subject.source[None], subject.null[None]
-    unconditional = (yield from denoise(Rows(latent[None], timestep, keys=null, values=null))).output[0]
+    timestep, key = schedule.timesteps[index], subject.source[None]
+    unconditional = None if spec.guidance == 1.0 else (yield from _null_output(subject, latent, timestep))
 
     def rows() -> Rows:
         value = modulate(spec.head, network(subject.features), subject.source)[None]
@@ -84,19 +82,24 @@ def _fit_timestep(
         return schedule.step(latent, guided(unconditional, output, spec.guidance), timestep)
 
     def loss(seen: Denoised) -> Tensor:
-        reconstruction = F.mse_loss(advance(seen.output[0]), target)
-        attention = sum((F.mse_loss(seen.maps[site].float(), maps) for site, maps in wanted.items()), torch.zeros(()))
-        return reconstruction + spec.attention_loss * attention.to(reconstruction)
+        attention = sum(F.mse_loss(seen.maps[site], maps) for site, maps in wanted.items())
+        return F.mse_loss(advance(seen.output[0]), target) + spec.attention_loss * attention
 
-    last, output = yield from fit_timestep(network.parameters(), rows, loss, spec=spec, index=index)
+    last, output = yield from fit_timestep(tuple(network.parameters()), rows, loss, spec=spec, index=index)
     learned.losses.append(last)
     return advance(output)
+
+
+def _null_output(subject: Subject, latent: Tensor, timestep: int) -> Generator[Request, Answer, Tensor]:
+    """The null branch, which does not depend on the network and is computed once."""
+    null = subject.null[None]
+    return (yield from denoise(Rows(latent[None], timestep, keys=null, values=null))).output[0]
 
 
 def _wanted_maps(
     spec: StyleDiffusionSpec, subject: Subject, schedule: Schedule, *, trace: Trace, index: int
 ) -> Generator[Request, Answer, dict[Site, Tensor]]:
-    """The attention maps the attention loss (eq. 5) compares with at timestep `index`, in float32.
+    """The attention maps the attention loss (eq. 5) compares with at timestep `index`.
 
     Maps of the call that left latent T - index. The noisiest latent was never left: the published code takes the call
     before it, footnote 2 of the paper spends one more. A resumed inversion has no maps in memory and asks again for
@@ -106,8 +109,6 @@ def _wanted_maps(
     if call == spec.timesteps and not spec.last_map_call:
         call -= 1
     if call < len(trace.maps):
-        maps = trace.maps[call]
-    else:
-        timestep = schedule.timesteps[max(spec.timesteps - 1 - call, 0)]
-        maps = dict((yield from denoise(inversion_rows(subject, trace.latents[call], timestep))).maps)
-    return {site: values.float() for site, values in maps.items()}
+        return trace.maps[call]
+    timestep = schedule.timesteps[max(spec.timesteps - 1 - call, 0)]
+    return dict((yield from denoise(inversion_rows(subject, trace.latents[call], timestep))).maps)

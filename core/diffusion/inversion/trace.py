@@ -59,16 +59,15 @@ def trace_image(
     """
     latents = [subject.latent]
     maps: list[dict[Site, Tensor]] = []
-    total: Tensor | float = 0.0
+    words: list[Tensor] = []
     for call, timestep in enumerate(reversed(schedule.timesteps)):
         seen = yield from denoise(inversion_rows(subject, latents[-1], timestep))
         latents.append(schedule.invert(latents[-1], seen.output[0], timestep))
-        total = total + mean_maps(seen)[0]
+        words.append(mean_maps(seen)[0])
         if keep_maps:
             maps.append(dict(seen.maps))
         yield Reached(call + 1, calls_in_all, latents[-1])
-    assert isinstance(total, Tensor)
-    return Trace(torch.stack(latents), total / len(schedule.timesteps), tuple(maps))
+    return Trace(torch.stack(latents), torch.stack(words).mean(0), tuple(maps))
 
 
 def inversion_rows(subject: Subject, latent: Float[Tensor, "c h w"], timestep: int) -> Rows:
@@ -78,5 +77,5 @@ def inversion_rows(subject: Subject, latent: Float[Tensor, "c h w"], timestep: i
 
 
 def mean_maps(seen: Denoised) -> Float[Tensor, "n pixels tokens"]:
-    """Recorded maps averaged over layers and heads, in float32."""
-    return torch.stack([maps.float().mean(1) for maps in seen.maps.values()]).mean(0)
+    """Recorded maps averaged over layers and heads."""
+    return torch.stack([maps.mean(1) for maps in seen.maps.values()]).mean(0)
