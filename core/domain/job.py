@@ -170,6 +170,11 @@ class Job:
     warnings: tuple[str, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def forgotten(self) -> bool:
+        """True when the job had a result that is no longer kept."""
+        return self.state is JobState.SUCCEEDED and not self.artifacts
+
     def following(self, leader: "Job") -> "Job":
         """The same job, waiting for the result of an equal one."""
         return replace(self, state=JobState.WAITING, queued_at=None, leader=leader.leader or leader.id)

@@ -96,7 +96,7 @@ def _usable(inversion: Job | None, model: Model, *, inversion_id: str) -> Job:
             ErrorCode.INVERSION_FAILED,
             f"The inversion {inversion.id} has {inversion.state}; retry it, or send the image again.",
         )
-    if inversion.state is JobState.SUCCEEDED and not inversion.artifacts:
+    if inversion.forgotten:
         raise Conflict(
             ErrorCode.ARTIFACT_EXPIRED, f"The inversion {inversion.id} is no longer kept; send the image again."
         )

@@ -45,7 +45,7 @@ def get_artifact(database: Database, tenant: str, job_id: str, *, name: str) -> 
     job = get_job(database, tenant, job_id)
     if not job.state.final:
         raise Conflict(ErrorCode.JOB_NOT_FINISHED, f"The job {job_id} is {job.state}; it has no artifacts yet.")
-    if job.state is JobState.SUCCEEDED and not job.artifacts:
+    if job.forgotten:
         raise Conflict(ErrorCode.ARTIFACT_EXPIRED, f"The artifacts of {job_id} are no longer kept.")
     for artifact in job.artifacts:
         if artifact.name == name:

@@ -94,7 +94,7 @@ class JobActions:
     def artifacts(self, *, call: Reading, job_id: JobId) -> list[ArtifactView]:
         """The files a job has left; none while it is unfinished."""
         job = self._get(call, job_id)
-        if job.result is not None and not job.artifacts:
+        if job.forgotten:
             raise Conflict(ErrorCode.ARTIFACT_EXPIRED, f"The artifacts of {job_id} are no longer kept.")
         return [
             ArtifactView.of(job, artifact, url=_presigned(call, artifact.key, artifact.name))

@@ -1,0 +1,113 @@
+"""Every route asks for a key with the right scope, and no tenant ever sees another's things."""
+
+from typing import cast
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import Response
+
+from core.usecases.keys import Scope, list_keys, revoke_key
+from tests.service.harness import Harness, problem
+
+OPEN = {"/livez", "/readyz", "/problems", "/problems/{code}"}
+
+
+def _operations(service: Harness) -> list[tuple[str, str]]:
+    paths = cast(FastAPI, service.client.app).openapi()["paths"]
+    return [(method, path) for path, operations in paths.items() for method in operations]
+
+
+def _ask(service: Harness, method: str, path: str, headers: dict[str, str]) -> Response:
+    return service.client.request(method, path, headers=headers, json={} if method == "post" else None)
+
+
+def test_every_other_route_refuses_a_caller_without_a_key(service: Harness) -> None:
+    del service.client.headers["Authorization"]
+    guarded = [(method, path) for method, path in _operations(service) if path not in OPEN]
+    refused = {
+        problem(_ask(service, method, path.format(job_id="x", image_id="x", name="x"), headers))
+        for method, path in guarded
+        for headers in ({}, {"Authorization": "Bearer sk_x"}, {"Authorization": "Basic eDp5"})
+    }
+
+    assert len(guarded) > 20
+    assert refused == {(401, "UNAUTHENTICATED")}
+
+
+def test_a_refusal_names_the_scheme(service: Harness) -> None:
+    answer = service.client.get("/jobs", headers={"Authorization": "Bearer wrong"})
+
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_revoked_and_an_expired_key_are_refused(service: Harness) -> None:
+    expired = service.key("acme", days=-1)
+    revoked = service.key("acme")
+    revoke_key(service.ports.database, list_keys(service.ports.database, "acme")[-1].id)
+
+    for headers in (expired, revoked):
+        assert problem(service.client.get("/jobs", headers=headers)) == (401, "UNAUTHENTICATED")
+
+
+def test_a_key_does_what_its_scopes_allow(service: Harness) -> None:
+    reader = service.key("acme", scopes=frozenset({Scope.JOBS_READ}))
+    writer = service.key("acme", scopes=frozenset({Scope.JOBS_WRITE}))
+    answers = [
+        service.client.post("/inversions", json={}, headers=reader),
+        service.client.get("/jobs", headers=writer),
+    ]
+
+    assert [problem(answer) for answer in answers] == [(403, "SCOPE_MISSING"), (403, "SCOPE_MISSING")]
+    assert [answer.json()["scope"] for answer in answers] == ["jobs:write", "jobs:read"]
+    assert service.client.get("/jobs", headers=reader).status_code == 200
+
+
+def test_another_tenant_finds_nothing(anywhere: Harness) -> None:
+    inversion = anywhere.invert()
+    anywhere.work()
+    edit = anywhere.edit(inversion_id=inversion["id"])
+    other = anywhere.key("other")
+    ids = {
+        "/images/{image_id}": [inversion["inputs"]["image_id"]],
+        "/inversions/{job_id}": [inversion["id"]],
+        "/edits/{job_id}": [edit["id"]],
+        "/jobs/{job_id}": [inversion["id"], edit["id"]],
+    }
+    seen = [
+        problem(_ask(anywhere, method, path.format(job_id=own, image_id=own, name="image"), other))
+        for method, path in _operations(anywhere)
+        for prefix, owned in ids.items()
+        if path.startswith(prefix)
+        for own in owned
+    ]
+    lists = [anywhere.client.get(path, headers=other).json()["items"] for path in ("/jobs", "/inversions", "/edits")]
+    used = [
+        anywhere.client.post(
+            "/edits", json={"inversion_id": inversion["id"], "target_prompt": "a star"}, headers=other
+        ),
+        anywhere.client.post(
+            "/inversions", json=anywhere.inversion(image={"id": ids["/images/{image_id}"][0]}), headers=other
+        ),
+    ]
+
+    assert len(seen) >= 25
+    assert set(seen) == {(404, "NOT_FOUND")}
+    assert lists == [[], [], []]
+    assert {problem(answer) for answer in used} == {(404, "NOT_FOUND")}
+
+
+def test_equal_work_of_two_tenants_is_done_twice(service: Harness) -> None:
+    ours = service.invert()
+    service.client.headers.update(service.key("other"))
+    theirs = service.invert()
+
+    assert ours["inputs"]["image_id"] != theirs["inputs"]["image_id"]
+    assert theirs["duplicate_of"] is None
+    assert {service.work(), service.work()} == {ours["id"], theirs["id"]}
+
+
+@pytest.mark.parametrize("path", sorted(OPEN))
+def test_open_routes_need_no_key(service: Harness, path: str) -> None:
+    del service.client.headers["Authorization"]
+
+    assert service.client.get(path.format(code="NOT_FOUND")).status_code == 200
