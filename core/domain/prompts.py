@@ -8,7 +8,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
@@ -94,13 +94,11 @@ class Vocabulary:
                 pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True),
             ]
         )
-        pad = config.get("pad_token", "<|endoftext|>")
-        pad_text = pad["content"] if isinstance(pad, dict) else pad
         return cls(
             tokenizer,
             start=_id(tokenizer, "<|startoftext|>"),
             end=_id(tokenizer, "<|endoftext|>"),
-            pad=_id(tokenizer, pad_text),
+            pad=_id(tokenizer, _pad_token(folder, config)),
             length=int(config["model_max_length"]),
         )
 
@@ -135,6 +133,14 @@ def _within(offsets: list[tuple[int, int]], first: int, last: int) -> tuple[int,
 
 def _bare(word: str) -> str:
     return word.strip(_EDGE_PUNCTUATION).casefold() or word
+
+
+def _pad_token(folder: Path, config: dict[str, Any]) -> str:
+    """What `special_tokens_map.json` says wins: Stable Diffusion 2.x names its padding, "!", in that file alone."""
+    special = folder / "special_tokens_map.json"
+    named = config | (json.loads(special.read_text()) if special.exists() else {})
+    pad = named.get("pad_token", "<|endoftext|>")
+    return str(pad["content"] if isinstance(pad, dict) else pad)
 
 
 def _id(tokenizer: Tokenizer, token: str) -> int:
