@@ -1,7 +1,7 @@
 """The one table every inversion method fills in: what feeds key, value and null branch at each timestep."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, final
+from typing import NamedTuple, Protocol, final, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -19,6 +19,7 @@ class Inputs(NamedTuple):
     null: Float[Tensor, "tokens width"]
 
 
+@runtime_checkable
 class Conditioning(Protocol):
     """What an inversion learned, as a function of the timestep's index and of the text it is given."""
 
