@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import pytest
 
+from core.settings import Settings
 from tests.servers.daemon import MissingServerError
 from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
@@ -19,8 +20,6 @@ os.environ["OMP_NUM_THREADS"] = "1"
 pytest_plugins = ["tests.stack.fixtures"]
 
 Server = TypeVar("Server")
-
-_SETTINGS = ("DATABASE_URL", "REDIS_URL", "MODEL", "IMAGE_ENCODER", "DATA_DIR", "SLOTS")
 
 
 def _running(make: Callable[[], AbstractContextManager[Server]]) -> Iterator[Server]:
@@ -35,8 +34,8 @@ def _running(make: Callable[[], AbstractContextManager[Server]]) -> Iterator[Ser
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name in _SETTINGS or name.startswith("S3_")]:
-            patch.delenv(name)
+        for name in Settings.model_fields:
+            patch.delenv(name.upper(), raising=False)
         yield
 
 

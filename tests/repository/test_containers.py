@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from core.settings import Settings
+
 _ROOT = Path(__file__).parents[2]
 _STAGE = re.compile(r"^FROM \S+ AS (\S+)$", re.MULTILINE)
 
@@ -22,6 +24,15 @@ def test_compose_describes_every_process_of_the_service() -> None:
     assert commands.keys() == {"postgres", "redis", "object-store", "migrate", "api", "worker"}
     assert commands["migrate"] == ["stylediffusion", "migrate"]
     assert commands["redis"][:3] == ["redis-server", "--appendonly", "yes"]
+
+
+def test_containers_are_told_by_the_names_of_our_settings() -> None:
+    known = {name.upper() for name in Settings.model_fields}
+    built = [service for service in _services("docker-compose.yml").values() if "build" in service]
+
+    assert len(built) == 3
+    for service in built:
+        assert service["environment"].keys() <= known
 
 
 def test_built_services_name_a_stage_of_the_dockerfile() -> None:
