@@ -30,14 +30,18 @@ def create_app(settings: Settings, *, build: Callable[[Settings], Ports] | None 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
         ports = (build or build_ports)(settings)
-        async with running(ports):
-            yield State(ports=ports)
+        try:
+            async with running(ports):
+                yield State(ports=ports)
+        finally:
+            ports.database.close()
 
     app = FastAPI(
         title="StyleDiffusion",
         version=version("stylediffusion"),
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,
         generate_unique_id_function=lambda route: f"{(route.tags or ['service'])[0]}_{route.name}",
     )
     # The last added is the outermost.

@@ -1,8 +1,9 @@
 """What the web process does besides answering: it sweeps, and it wakes those who wait."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 from starlette.concurrency import run_in_threadpool
@@ -13,31 +14,34 @@ from service.dependencies import Ports
 
 _LOG: structlog.stdlib.BoundLogger = structlog.get_logger("service")
 
+# So long a failing loop rests: soon enough for who waits, and no storm on a database that comes back.
+_PATIENCE_SECONDS = 1.0
+
 
 @asynccontextmanager
 async def running(ports: Ports) -> AsyncIterator[None]:
     """Both go on until the block ends."""
-    tasks = [asyncio.create_task(ports.poller.run()), asyncio.create_task(_sweep_for_ever(ports))]
+    loops = (ports.poller.look, 0.0), (partial(_sweep, ports), ports.settings.sweep_seconds)
+    tasks = [asyncio.create_task(_for_ever(work, pause_seconds=pause)) for work, pause in loops]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _sweep_for_ever(ports: Ports) -> None:
+async def _for_ever(work: Callable[[], Awaitable[object]], *, pause_seconds: float) -> None:
     while True:
-        await _survive(lambda: sweep(ports.database, ports.store, ports.wakeups))
-        await asyncio.sleep(ports.settings.sweep_seconds)
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - jobs would be lost sight of if this loop ended
+            # A part that is away is no fault of the code; a later round finds it back.
+            _LOG.warning("background work failed", error=str(error), exc_info=not isinstance(error, AppError))
+            await asyncio.sleep(_PATIENCE_SECONDS)
+        await asyncio.sleep(pause_seconds)
 
 
-async def _survive(work: Callable[[], object]) -> None:
-    try:
-        done = await run_in_threadpool(work)
-    except AppError as error:  # a part is away; the next round finds it back
-        _LOG.warning("sweep failed", error=error.detail)
-    else:
-        _LOG.debug("sweep", done=done)
+async def _sweep(ports: Ports) -> None:
+    swept = await run_in_threadpool(sweep, ports.database, ports.store, ports.wakeups)
+    _LOG.debug("sweep", swept=swept)

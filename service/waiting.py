@@ -4,12 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import final
 
-import structlog
 from starlette.concurrency import run_in_threadpool
-
-from core.domain.errors import AppError
-
-_LOG: structlog.stdlib.BoundLogger = structlog.get_logger("service")
 
 # What a waiting caller may lose; the cost is four small queries a second, and none while nobody waits.
 _PERIOD_SECONDS = 0.25
@@ -41,19 +36,13 @@ class Poller:
         finally:
             self._leave(job_id, done)
 
-    async def run(self) -> None:
-        """Looks until it is cancelled."""
-        while True:
-            await self._anyone.wait()
-            await asyncio.sleep(_PERIOD_SECONDS)
-            try:
-                finished = await run_in_threadpool(self._finished, tuple(self._waiting))
-            except AppError as error:  # the database is away; those who wait go on waiting
-                _LOG.warning("poller", error=error.detail)
-                continue
-            for job_id in finished:
-                for done in self._waiting.get(job_id, ()):
-                    done.set()
+    async def look(self) -> None:
+        """Sleeps while nobody waits; else looks once and wakes those whose jobs are done."""
+        await self._anyone.wait()
+        await asyncio.sleep(_PERIOD_SECONDS)
+        for job_id in await run_in_threadpool(self._finished, tuple(self._waiting)):
+            for done in self._waiting.get(job_id, ()):
+                done.set()
 
     def _leave(self, job_id: str, done: asyncio.Event) -> None:
         self._waiting[job_id].discard(done)

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from core.settings import Settings
-from core.storage.database import SqlDatabase
 from core.wiring import migrate
 from service.app import build_ports, create_app
 from tests.servers.s3 import Bucket
@@ -24,7 +22,6 @@ def serve(settings: Settings) -> Iterator[Harness]:
         harness = Harness(client, ports)
         client.headers.update(harness.key("acme"))
         yield harness
-    cast(SqlDatabase, ports.database).engine.dispose()
 
 
 @pytest.fixture
