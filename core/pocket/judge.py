@@ -118,6 +118,11 @@ class Judge:
         )
         return cls(net.to(device))
 
+    @property
+    def trunk(self) -> nn.Sequential:
+        """The convolutions, for a distance between pictures."""
+        return self._net.trunk
+
     @torch.no_grad()
     def read(self, images: Tensor) -> list[Reading]:
         """Read pictures [n, 3, 64, 64] in [-1, 1], on any device, in any floating type."""

@@ -121,4 +121,4 @@ class Pocket:
 
 
 def _load(kind: Any, folder: Path) -> Any:
-    return kind.from_pretrained(folder, torch_dtype=torch.float32)
+    return kind.from_pretrained(folder, dtype=torch.float32)

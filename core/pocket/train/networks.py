@@ -130,9 +130,9 @@ def _text_settings(tokenizer: CLIPTokenizer) -> dict[str, Any]:
 
 def load_autoencoder(folder: Path) -> Any:
     """The autoencoder kept in a folder, in single precision whatever it is kept in."""
-    return AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)  # type: ignore[no-untyped-call]
+    return AutoencoderKL.from_pretrained(folder, dtype=torch.float32)  # type: ignore[no-untyped-call]
 
 
 def load_unet(folder: Path) -> Any:
     """The UNet kept in a folder, in single precision whatever it is kept in."""
-    return UNet2DConditionModel.from_pretrained(folder, torch_dtype=torch.float32)  # type: ignore[no-untyped-call]
+    return UNet2DConditionModel.from_pretrained(folder, dtype=torch.float32)  # type: ignore[no-untyped-call]
