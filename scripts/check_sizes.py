@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-FOLDERS = ("core", "migrations", "scripts", "service", "stylediffusion", "tests", "worker")
+FOLDERS = ("core", "scripts", "service", "stylediffusion", "tests", "worker")  # a migration is a list of columns
 FILE_LINES = 250
+TEST_FILE_LINES = 400  # facts stand side by side and are read one at a time
 FUNCTION_LINES = 30
 
 
@@ -17,8 +18,9 @@ def find_long(path: Path) -> Iterator[str]:
     """One sentence for the file and for each function in it that is over its limit."""
     text = path.read_text()
     lines = len(text.splitlines())
-    if lines > FILE_LINES:
-        yield f"{path}: {lines} lines, more than {FILE_LINES}"
+    limit = TEST_FILE_LINES if path.name.startswith("test_") else FILE_LINES
+    if lines > limit:
+        yield f"{path}: {lines} lines, more than {limit}"
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (length := _length(node)) > FUNCTION_LINES:
             yield f"{path}:{node.lineno}: {node.name} has {length} lines, more than {FUNCTION_LINES}"
