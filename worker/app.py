@@ -36,6 +36,7 @@ def run(settings: Settings, load: Callable[[Settings], Studio]) -> int:
     """
     database = build_database(settings)
     with ExitStack() as stack:
+        stack.callback(database.close)
         if settings.embedded:
             stack.enter_context(only_worker(settings.data_dir))
             void_leases(database)

@@ -219,6 +219,9 @@ class Database(Protocol):
         ...
 
     def ping(self) -> None: ...
+    def close(self) -> None:
+        """Gives up every connection."""
+        ...
 
 
 class ObjectStore(Protocol):

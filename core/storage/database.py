@@ -61,6 +61,10 @@ class SqlDatabase:
         with answering(), self._reading.connect() as connection:
             connection.execute(text("SELECT 1"))
 
+    def close(self) -> None:
+        """Gives up every connection."""
+        self.engine.dispose()
+
 
 def make_engine(url: str) -> Engine:
     """An engine for a SQLite or Postgres address; `postgres://` and `postgresql://` mean the psycopg driver."""

@@ -38,7 +38,7 @@ def database(database_url: str) -> Iterator[SqlDatabase]:
     """An empty database with all tables, once on SQLite and once on Postgres."""
     database = SqlDatabase(database_url)
     yield database
-    database.engine.dispose()
+    database.close()
 
 
 @pytest.fixture

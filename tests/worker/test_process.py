@@ -1,0 +1,198 @@
+"""Real worker processes, killed, drained, cut from their broker; embedded and on Postgres and Redis."""
+
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from core.domain.catalogue import Model
+from core.domain.job import Job, JobState
+from core.queue.app import make_app
+from core.queue.wakeups import CeleryWakeUps
+from core.settings import Settings
+from core.wiring import build_database, build_store, migrate
+from tests.servers.redis import Redis
+from tests.stack.fakes import load
+from tests.stack.processes import WorkerProcess, wait_until
+from tests.stack.studio import steps_in
+from tests.stack.submitting import Caller
+
+TIMESTEPS = 30
+
+
+class Deployment:
+    """A caller's view of one deployment, and a way to start its workers."""
+
+    def __init__(self, environment: dict[str, str], *, model: Model) -> None:
+        settings = Settings.model_validate({name.lower(): value for name, value in environment.items()})
+        migrate(settings)
+        self.environment = environment
+        self.journal = settings.data_dir / "journal"
+        self.database = build_database(settings)
+        self.app = make_app(settings)
+        store, wakeups = build_store(settings), CeleryWakeUps(self.app)
+        self.caller = Caller(self.database, store, wakeups=wakeups, model=model)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.database.close()
+        self.app.close()
+
+    def worker(self, *, timestep_seconds: float = 0.1) -> WorkerProcess:
+        return WorkerProcess(self.journal, self.environment, timestep_seconds=timestep_seconds)
+
+    def invert(self, shade: int = 128) -> Job:
+        return self.caller.invert(shade=shade, parameters={"timesteps": TIMESTEPS})
+
+    def wait_for_steps(self, count: int) -> None:
+        wait_until(lambda: len(steps_in(self.journal)) >= count, f"{count} timesteps")
+
+    def wait_for(self, job: Job, state: JobState) -> Job:
+        wait_until(lambda: load(self.database, job).state is state, f"{job.id} {state}")
+        return load(self.database, job)
+
+
+# Short, so that a lost worker is noticed soon.
+PACE = {"LEASE_SECONDS": "1.5", "HEARTBEAT_SECONDS": "0.3", "SWEEP_SECONDS": "0.5"}
+
+
+@pytest.fixture
+def embedded(tmp_path: Path, model: Model) -> Iterator[Deployment]:
+    """All in one folder."""
+    with Deployment({"DATA_DIR": str(tmp_path), **PACE}, model=model) as running:
+        yield running
+
+
+@pytest.fixture
+def distributed(tmp_path: Path, postgres_url: str, redis_url: str, model: Model) -> Iterator[Deployment]:
+    """On Postgres and Redis."""
+    environment = {"DATA_DIR": str(tmp_path), "DATABASE_URL": postgres_url, "REDIS_URL": redis_url, **PACE}
+    with Deployment(environment, model=model) as running:
+        yield running
+
+
+@pytest.fixture(params=["embedded", "distributed"])
+def deployment(request: pytest.FixtureRequest) -> Deployment:
+    """Each of the two."""
+    running: Deployment = request.getfixturevalue(request.param)
+    return running
+
+
+def test_a_killed_worker_loses_a_timestep_at_most_and_its_job_ends_once(deployment: Deployment) -> None:
+    job = deployment.invert()
+    with deployment.worker():
+        deployment.wait_for_steps(10)
+    done_before = len(steps_in(deployment.journal))
+
+    with deployment.worker():
+        done = deployment.wait_for(job, JobState.SUCCEEDED)
+    with deployment.database.read() as uow:
+        states = [event.state for event in uow.jobs.events(job.tenant, job.id, after=0)]
+
+    repeated = [step for step, times in Counter(steps_in(deployment.journal)).items() if times > 1]
+    assert len(repeated) <= 1
+    assert 10 <= done_before < TIMESTEPS
+    assert states == [JobState.QUEUED, JobState.RUNNING, JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED]
+    assert (done.attempt, done.fence, len(done.artifacts)) == (2, 2, 3)
+
+
+def test_a_terminated_worker_hands_its_job_on(deployment: Deployment) -> None:
+    job = deployment.invert()
+    with deployment.worker() as worker:
+        deployment.wait_for_steps(5)
+        status = worker.terminate()
+    handed = load(deployment.database, job)
+
+    with deployment.worker():
+        done = deployment.wait_for(job, JobState.SUCCEEDED)
+
+    assert (status, handed.state, handed.attempt) == (0, JobState.QUEUED, 0)
+    assert done.attempt == 1
+    assert Counter(steps_in(deployment.journal)).most_common(1)[0][1] == 1
+
+
+def test_lost_messages_are_sent_again_by_the_sweeper(deployment: Deployment, request: pytest.FixtureRequest) -> None:
+    jobs = [deployment.invert(shade) for shade in range(3)]
+    _lose_messages(deployment, request)
+
+    with deployment.worker(timestep_seconds=0.01):
+        for job in jobs:
+            deployment.wait_for(job, JobState.SUCCEEDED)
+
+
+def test_an_edit_follows_its_inversion_in_a_running_worker(embedded: Deployment) -> None:
+    with embedded.worker(timestep_seconds=0.01):
+        edit = embedded.caller.edit(embedded.caller.request())
+
+        embedded.wait_for(edit, JobState.SUCCEEDED)
+
+
+def test_a_running_job_is_canceled_in_a_running_worker(distributed: Deployment) -> None:
+    job = distributed.invert()
+    with distributed.worker() as worker:
+        distributed.wait_for_steps(3)
+        with distributed.database.begin() as uow:
+            uow.jobs.request_cancel(job.tenant, job.id)
+            uow.commit()
+        distributed.wait_for(job, JobState.CANCELED)
+        next_job = distributed.invert(shade=1)
+
+        distributed.wait_for(next_job, JobState.SUCCEEDED)
+        assert worker.terminate() == 0
+
+
+def test_two_workers_share_the_work_without_doing_any_twice(distributed: Deployment) -> None:
+    with distributed.worker(timestep_seconds=0.01), distributed.worker(timestep_seconds=0.01):
+        jobs = [distributed.invert(shade) for shade in range(12)]
+        for job in jobs:
+            distributed.wait_for(job, JobState.SUCCEEDED)
+
+    assert [load(distributed.database, job).fence for job in jobs] == [1] * len(jobs)
+
+
+def test_a_stopped_worker_that_comes_back_is_refused(distributed: Deployment) -> None:
+    job = distributed.invert()
+    with distributed.worker() as zombie:
+        distributed.wait_for_steps(5)
+        zombie.signal(signal.SIGSTOP)
+        with distributed.worker():
+            done = distributed.wait_for(job, JobState.SUCCEEDED)
+            zombie.signal(signal.SIGCONT)
+            status = zombie.terminate()
+
+    assert (status, done.fence) == (0, 2)
+    assert load(distributed.database, job) == done
+
+
+def test_an_embedded_folder_has_one_worker(embedded: Deployment) -> None:
+    job = embedded.invert()
+    with embedded.worker(timestep_seconds=0.01):
+        embedded.wait_for(job, JobState.SUCCEEDED)
+        with embedded.worker() as second:
+            status = second.wait()
+
+        assert status != 0
+        assert "Another worker uses" in second.log
+
+
+def test_a_worker_refuses_an_old_schema(tmp_path: Path) -> None:
+    with WorkerProcess(tmp_path / "journal", {"DATA_DIR": str(tmp_path)}) as worker:
+        status = worker.wait()
+
+    assert status != 0
+    assert "run `stylediffusion migrate`" in worker.log
+
+
+def _lose_messages(deployment: Deployment, request: pytest.FixtureRequest) -> None:
+    if "REDIS_URL" in deployment.environment:
+        redis_server: Redis = request.getfixturevalue("redis_server")
+        redis_server.flush()
+    else:
+        shutil.rmtree(Path(deployment.environment["DATA_DIR"]) / "queue")
+        (Path(deployment.environment["DATA_DIR"]) / "queue").mkdir()
