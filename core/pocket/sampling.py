@@ -65,7 +65,7 @@ class Pocket:
             unet=unet,
             text=CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32),
             tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
-            scheduler=_load(DDIMScheduler, folder / "scheduler"),
+            scheduler=DDIMScheduler.from_pretrained(folder / "scheduler"),  # type: ignore[no-untyped-call]
             clip=CLIPModel.from_pretrained(folder / "clip", dtype=torch.float32),
             words=words,
         )

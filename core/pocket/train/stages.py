@@ -150,7 +150,7 @@ def _held_out(recipe: Recipe, reporter: Reporter) -> Drawings:
 
 def _encoded(name: str, drawings: Drawings, recipe: Recipe, *, reporter: Reporter) -> Encoded:
     """Latents are computed once; a new autoencoder throws them away."""
-    file = recipe.work / f"latents-{name}.pt"
+    file = recipe.work / f"latents-{name}-{len(drawings)}.pt"
     if not file.exists():
         autoencoder = load_autoencoder(recipe.work / "vae").to(recipe.device)
         parts = []
