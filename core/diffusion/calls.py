@@ -1,16 +1,31 @@
 """One UNet call for several row groups: they are laid side by side, and each gets its own rows back."""
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from core.diffusion.attention.control import Control, SitePredicate, join_carries
-from core.diffusion.backbone import Backbone
 from core.diffusion.requests import Denoised, Descend, Descended, Rows
 
 
-def denoise_groups(backbone: Backbone, groups: Sequence[Rows]) -> list[Denoised]:
+@runtime_checkable
+class Predictor(Protocol):
+    """The UNet as calls see it; `Backbone` is one."""
+
+    def predict(
+        self,
+        latents: Float[Tensor, "n c h w"],
+        timesteps: Int[Tensor, " n"],
+        keys: Float[Tensor, "n tokens width"],
+        *,
+        control: Control | None,
+    ) -> Float[Tensor, "n c h w"]: ...
+
+
+def denoise_groups(backbone: Predictor, groups: Sequence[Rows]) -> list[Denoised]:
     """The answers of row groups from one call; a site that one of them records is recorded for all.
 
     Gradients flow where the caller has them enabled.
@@ -25,7 +40,7 @@ def denoise_groups(backbone: Backbone, groups: Sequence[Rows]) -> list[Denoised]
     return [Denoised(own, {site: parts[n] for site, parts in maps.items()}) for n, own in enumerate(outputs)]
 
 
-def descend_groups(backbone: Backbone, requests: Sequence[Descend]) -> list[Descended]:
+def descend_groups(backbone: Predictor, requests: Sequence[Descend]) -> list[Descended]:
     """Losses and gradients of several solvers from one forward and at most one backward pass."""
     with torch.enable_grad():
         answers = denoise_groups(backbone, [request.rows() for request in requests])

@@ -4,12 +4,11 @@ from collections.abc import Callable
 
 import torch
 
-from core.diffusion.backbone import Backbone
-from core.diffusion.calls import denoise_groups, descend_groups
+from core.diffusion.calls import Predictor, denoise_groups, descend_groups
 from core.diffusion.requests import Answer, Denoise, Descend, Reached, Result, Solver
 
 
-def drive(solver: Solver[Result], backbone: Backbone, observe: Callable[[Reached], None] = lambda _: None) -> Result:
+def drive(solver: Solver[Result], backbone: Predictor, observe: Callable[[Reached], None] = lambda _: None) -> Result:
     """The solver's result; `observe` sees every finished timestep and may raise to stop."""
     answer: Answer = None
     while True:

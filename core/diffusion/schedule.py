@@ -39,7 +39,8 @@ class Schedule:
     @classmethod
     def from_config(cls, config: Mapping[str, Any], timesteps: int) -> "Schedule":
         """The schedule of a diffusers `scheduler_config.json`, T timesteps at "leading" spacing."""
-        if config.get("beta_schedule") != "scaled_linear" or config.get("trained_betas") is not None:
+        changed = config.get("trained_betas") is not None or config.get("rescale_betas_zero_snr", False)
+        if changed or config.get("beta_schedule") != "scaled_linear":
             raise ValueError("only the scaled_linear noise schedule of Stable Diffusion 1.x and 2.x is supported")
         train = int(config.get("num_train_timesteps", 1000))
         if not 1 <= timesteps <= train:
