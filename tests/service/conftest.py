@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
@@ -22,6 +23,18 @@ def serve(settings: Settings) -> Iterator[Harness]:
         harness = Harness(client, ports)
         client.headers.update(harness.key("acme"))
         yield harness
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs_to_pytest() -> Iterator[None]:
+    """Logs go to the standard library, where pytest keeps those of a failed test."""
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

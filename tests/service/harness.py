@@ -77,6 +77,26 @@ class Harness:
         return Artifact(name=name, media_type="image/png", bytes=len(data), sha256=sha256(data).hexdigest(), key=key)
 
 
+@final
+class FailingDatabase:
+    """Implements `Database`; every use of it fails in the given way."""
+
+    def __init__(self, failure: Exception) -> None:
+        self._failure = failure
+
+    def begin(self) -> Any:
+        raise self._failure
+
+    def read(self) -> Any:
+        raise self._failure
+
+    def ping(self) -> None:
+        raise self._failure
+
+    def close(self) -> None:
+        return
+
+
 def png(colour: str = "red", size: tuple[int, int] = (40, 30)) -> bytes:
     """A small picture."""
     buffer = BytesIO()

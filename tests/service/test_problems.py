@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, final
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -13,27 +13,7 @@ from core.settings import Settings
 from service.app import create_app
 from service.problems import PROBLEMS
 from service.waiting import Poller
-from tests.service.harness import Harness, png, problem
-
-
-@final
-class FailingDatabase:
-    """Implements `Database`; every use of it fails in the given way."""
-
-    def __init__(self, failure: Exception) -> None:
-        self._failure = failure
-
-    def begin(self) -> Any:
-        raise self._failure
-
-    def read(self) -> Any:
-        raise self._failure
-
-    def ping(self) -> None:
-        raise self._failure
-
-    def close(self) -> None:
-        return
+from tests.service.harness import FailingDatabase, Harness, png, problem
 
 
 def _beside(service: Harness, failure: Exception) -> Iterator[TestClient]:
