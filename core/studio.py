@@ -23,6 +23,7 @@ from core.domain.errors import ComputeError, Conflict, ErrorCode
 from core.domain.prompts import Prompt
 from core.domain.specs import EditSpec, Fit, InversionSpec, Output
 from core.domain.studio import File, Finished, Observer, Reached
+from core.evaluation.psnr import psnr
 from core.evaluation.quality import Evaluator
 from core.evaluation.region import edit_region
 from core.images import Image, fit_square, place_back, read_image, to_png
@@ -178,7 +179,7 @@ class ModelStudio:
         return pass_on
 
     def _foreign(self, square: Image, autoencoded: Image) -> tuple[str, ...]:
-        kept = self.evaluator.psnr(square, autoencoded)
+        kept = psnr(square, autoencoded)
         if kept >= _FOREIGN_PSNR:
             return ()
         return (

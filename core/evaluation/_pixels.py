@@ -1,13 +1,14 @@
 """What the metrics on pixels share: types, and the region a value speaks of."""
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Rgb: TypeAlias = NDArray[np.uint8]  # [height, width, 3]
 Region: TypeAlias = NDArray[np.bool_]  # [height, width], True where pixels are compared
-Floats: TypeAlias = NDArray[np.floating[Any]]
+Plane: TypeAlias = NDArray[np.float32]  # [height, width]
 
 
 class EmptyRegionError(ValueError):
@@ -47,3 +48,9 @@ def checked_region(region: Region | None, shape: tuple[int, ...]) -> Region:
 def blacked_out(picture: Rgb, region: Region | None) -> Rgb:
     """The picture, black outside the region: what PIE-Bench compares."""
     return picture * checked_region(region, picture.shape)[..., None]
+
+
+def resized_plane(plane: Plane, shape: tuple[int, ...]) -> Plane:
+    """A map of any size, such as a word's attention, at a picture's size."""
+    height, width = shape[:2]
+    return np.asarray(Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR))

@@ -6,19 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from core.evaluation._pixels import Rgb, unit_pixels
+from core.evaluation._pixels import Plane, Rgb, resized_plane, unit_pixels
 
-Mask = NDArray[np.float32]
-
-# Distance of two sRGB colours, each channel 0…1: 25 grey levels in one channel, 15 in all three. The grain of two decoded
-# latents 34 dB apart, averaged as below, stays under it. (CIE L*a*b* was tried: in dark blues it takes grain for change.)
+# Distance of two sRGB colours, each channel 0…1: 25 grey levels in one channel, 15 in all three. The grain of two
+# decoded latents 34 dB apart, averaged as below, stays under it. (In CIE L*a*b*, dark blue grain passes for change.)
 _VISIBLE_DIFFERENCE: Final = 0.1
 # Averaging makes a change glow outwards; at this share of its strongest value the border lies .84 units outside.
 _RELATIVE_DIFFERENCE: Final = 0.2
 _UNITS_PER_SIDE: Final = 64  # every length below is counted in 64ths of the shorter side
 
 
-def edit_region(reconstruction: Rgb, edited: Rgb, word_map: Mask | None = None) -> Mask:
+def edit_region(reconstruction: Rgb, edited: Rgb, word_map: Plane | None = None) -> Plane:
     """The measured region of an edit: float32 [height, width], 1 where it shows, else 0.
 
     The colour difference is averaged over a 64th of the side, cut at what the eye sees and at a share of its strongest
@@ -62,10 +60,9 @@ def _blur(values: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
     return np.asarray(sum(share * down[:, n : n + width] for n, share in enumerate(window)))
 
 
-def _attention_weight(word_map: Mask, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _attention_weight(word_map: Plane, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """1 where the changed words look most, ½ where they do not look."""
-    size = (shape[1], shape[0])
-    resized = np.asarray(Image.fromarray(word_map.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
+    resized = resized_plane(word_map, shape)
     return np.asarray(0.5 + 0.5 * resized / max(float(resized.max()), 1e-12), np.float64)
 
 
