@@ -19,9 +19,13 @@ _BACKGROUND_MASS: Final = 0.2
 
 @dataclass
 class Recorder:
-    """A cross-attention processor that keeps each call's maps, averaged over heads: [rows, cells, tokens]."""
+    """A cross-attention processor that keeps each call's maps, averaged over heads: [rows, cells, tokens].
+
+    `factors` [rows, tokens], where given, multiply the weights after they are recorded.
+    """
 
     maps: list[Tensor] = field(default_factory=list)
+    factors: Tensor | None = None
 
     def __call__(self, attention: Any, hidden_states: Tensor, encoder_hidden_states: Tensor, **_: object) -> Tensor:
         """Ordinary attention, written out."""
@@ -30,6 +34,8 @@ class Recorder:
         value = _split(attention.to_v(encoder_hidden_states), attention.heads)
         weights = (query @ key.mT * attention.scale).softmax(-1)
         self.maps.append(weights.mean(1))
+        if self.factors is not None:
+            weights = weights * self.factors[:, None, None]
         output: Tensor = attention.to_out[0]((weights @ value).transpose(1, 2).flatten(2))
         return output
 

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from core.pocket.scenes import caption
+from core.pocket.train.captions import Said, factors_of, say
 from core.pocket.train.data import Drawings
 from core.pocket.train.grounding import grounding_loss, install, owners_of
 from core.pocket.train.loop import Chance
 from core.pocket.train.networks import load_unet, new_scheduler, new_text_encoder, new_unet, take_over, take_over_text
 
-_EMPTY_ODDS: Final = 0.1  # prompts left empty, for guidance
 _PAD_ODDS: Final = 0.25  # prompts whose padding is the empty prompt's: meaning must live in the words
 _OUTSIDE_WEIGHT: Final = 0.03
 _MISSING_WEIGHT: Final = 0.01
@@ -73,11 +73,11 @@ class UnetTask:
 
     def loss(self, chance: Chance) -> tuple[Tensor, Mapping[str, Tensor]]:
         rows = chance.numpy.integers(len(self._scenes.drawings), size=self._batch)
-        captions = [self._caption(row, chance.numpy) for row in rows]
+        said = [say(self._scenes.drawings.scenes[row], chance.numpy) for row in rows]
         timesteps = self._draw_timesteps(chance)
-        error = self._error(self._scenes, rows, captions=captions, timesteps=timesteps, chance=chance)
+        error = self._error(self._scenes, rows, said=said, timesteps=timesteps, chance=chance)
         weight = self._weight[timesteps].to(error)
-        outside, missing = self._grounding(rows, captions, timesteps)
+        outside, missing = self._grounding(rows, [one.text for one in said], timesteps)
         total = (weight * error).mean() + _OUTSIDE_WEIGHT * outside + _MISSING_WEIGHT * missing
         return total, {"error": error.detach().mean(), "outside": outside.detach(), "missing": missing.detach()}
 
@@ -86,16 +86,11 @@ class UnetTask:
         for first in range(0, _MEASURED, 64):
             chance = Chance.of(0, first)
             rows = np.arange(first, first + 64)
-            captions = [caption(self._held_out.drawings.scenes[row]) for row in rows]
+            said = [Said(caption(self._held_out.drawings.scenes[row])) for row in rows]
             timesteps = (torch.arange(64) * 1000 + 500) // 64
-            errors.append(
-                self._error(self._held_out, rows, captions=captions, timesteps=timesteps, chance=chance).cpu()
-            )
+            errors.append(self._error(self._held_out, rows, said=said, timesteps=timesteps, chance=chance).cpu())
         error = torch.stack(errors).mean(0)  # by timestep
         return {"held_out": error.mean().item(), "noisy": error[45:].mean().item()}
-
-    def _caption(self, row: int, rng: np.random.Generator) -> str:
-        return "" if rng.random() < _EMPTY_ODDS else caption(self._scenes.drawings.scenes[row], rng)
 
     def _draw_timesteps(self, chance: Chance) -> Tensor:
         """One from each of `batch` equal parts of the distribution."""
@@ -107,7 +102,7 @@ class UnetTask:
         scenes: Encoded,
         rows: NDArray[np.int64],
         *,
-        captions: list[str],
+        said: list[Said],
         timesteps: Tensor,
         chance: Chance,
     ) -> Tensor:
@@ -117,7 +112,10 @@ class UnetTask:
         signal = self._signal[timesteps].to(clean).view(-1, 1, 1, 1)
         noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
         self._recorder.maps.clear()
-        predicted: Tensor = self.model["unet"](noisy, timesteps.to(self._device), self._states(captions, chance)).sample
+        factors = factors_of(said, self._tokenizer.model_max_length)
+        self._recorder.factors = None if factors is None else factors.to(self._device)
+        states = self._states([one.text for one in said], chance)
+        predicted: Tensor = self.model["unet"](noisy, timesteps.to(self._device), states).sample
         return (predicted.float() - noise).square().mean((1, 2, 3))
 
     def _states(self, captions: list[str], chance: Chance) -> Tensor:
