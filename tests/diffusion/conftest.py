@@ -15,7 +15,7 @@ from core.diffusion.inversion.inversion import Inversion  # noqa: E402
 from core.diffusion.inversion.stylediffusion import invert_stylediffusion  # noqa: E402
 from core.diffusion.inversion.trace import Subject  # noqa: E402
 from core.diffusion.schedule import Schedule  # noqa: E402
-from core.domain.specs import StyleDiffusionSpec  # noqa: E402
+from core.domain.inversion_specs import StyleDiffusionSpec  # noqa: E402
 from tests.diffusion.tiny import save_tiny_model, tiny_subject  # noqa: E402
 
 

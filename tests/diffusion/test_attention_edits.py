@@ -12,7 +12,7 @@ from core.diffusion.attention.maps import attention_maps, carry
 from core.diffusion.attention.plan import CarryWords
 from core.diffusion.attention.sites import Kind, Place, Site
 from core.domain.alignment import align
-from core.domain.specs import CrossRule
+from core.domain.edit_specs import CrossRule
 from tests.reference import arrays, cases, described, prompt_of
 
 _VALUES = {name: torch.from_numpy(array) for name, array in arrays("attention").items()}

@@ -10,7 +10,7 @@ from torch import Tensor
 from core.diffusion.inversion.learning import inner_budget, learning_rate
 from core.diffusion.mapping import MappingNetwork, modulate
 from core.domain.costs import inner_budgets
-from core.domain.specs import Head, StyleDiffusionSpec
+from core.domain.inversion_specs import Head, StyleDiffusionSpec
 from tests.reference import arrays, described
 
 _VALUES = {name: torch.from_numpy(array) for name, array in arrays("mapping").items()}

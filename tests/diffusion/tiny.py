@@ -43,7 +43,7 @@ def save_tiny_model(folder: Path, unet: Mapping[str, Any] | None = None, *, imag
     network = _new(UNet2DConditionModel, {**_UNET, **(unet or {})})
     for name, weight in network.named_parameters():
         if "to_q" in name or "to_k" in name:
-            nn.init.normal_(weight)  # so that attention is far from uniform
+            nn.init.normal_(weight, std=0.3)  # so that attention is far from uniform
     network.save_pretrained(folder / "unet")
     _new(AutoencoderKL, _VAE).save_pretrained(folder / "vae")
     layers: dict[str, Any] = {"intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
