@@ -19,9 +19,11 @@ from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.inversion.methods import invert
 from core.diffusion.inversion.trace import Subject
 from core.domain.catalogue import Model
+from core.domain.edit_specs import EditSpec
 from core.domain.errors import ComputeError, Conflict, ErrorCode
+from core.domain.inversion_specs import InversionSpec
 from core.domain.prompts import Prompt
-from core.domain.specs import EditSpec, Fit, InversionSpec, Output
+from core.domain.specs import Fit, Output
 from core.domain.studio import File, Finished, Observer, Reached
 from core.evaluation.psnr import psnr
 from core.evaluation.quality import Evaluator

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from time import monotonic, sleep
 from typing import TypeVar
 
+from core.domain.edit_specs import EditMethod, resolve_edit
 from core.domain.errors import AppError, ComputeError, ErrorCode, NotFound, Unavailable
+from core.domain.inversion_specs import InversionMethod, resolve_inversion
 from core.domain.job import Artifact, Job, JobError, JobKind, JobState
 from core.domain.ports import Claim, Outcome
-from core.domain.specs import EditMethod, Fit, InversionMethod, Output, resolve_edit, resolve_inversion
+from core.domain.specs import Fit, Output
 from core.domain.studio import File, Finished, Interrupted, StopReason
 from core.usecases.attempts import finish, release
 from core.usecases.images import get_image

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core.domain.specs import DdimSpec, Fit
+from core.domain.inversion_specs import DdimSpec
+from core.domain.specs import Fit
 from core.domain.studio import Studio
 from core.images import to_png
 from core.settings import Settings

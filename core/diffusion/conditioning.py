@@ -8,7 +8,7 @@ from torch import Tensor
 
 from core.diffusion.mapping import modulate
 from core.diffusion.requests import Tensors
-from core.domain.specs import Head, InversionSpec, NullTextSpec, StyleDiffusionSpec
+from core.domain.inversion_specs import Head, InversionSpec, NullTextSpec, StyleDiffusionSpec
 
 
 class Inputs(NamedTuple):

@@ -6,9 +6,9 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from core.domain.edit_specs import CrossRule
 from core.domain.errors import ErrorCode, InputError
 from core.domain.prompts import Prompt
-from core.domain.specs import CrossRule
 
 Array = npt.NDArray[np.float64]
 

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import final
 
-from core.domain.specs import EditSpec, InversionSpec, NullTextSpec, Optimisation, StyleDiffusionSpec, WordSwapSpec
+from core.domain.edit_specs import EditSpec, WordSwapSpec
+from core.domain.inversion_specs import InversionSpec, NullTextSpec, Optimisation, StyleDiffusionSpec
 
 
 @final

@@ -3,17 +3,9 @@
 from dataclasses import dataclass
 from typing import final
 
-from core.domain.specs import (
-    DdimSpec,
-    EditMethod,
-    InversionMethod,
-    NullTextSpec,
-    P2PlusSpec,
-    P2pSpec,
-    Spec,
-    StyleDiffusionSpec,
-    WordSwapSpec,
-)
+from core.domain.edit_specs import EditMethod, P2PlusSpec, P2pSpec, WordSwapSpec
+from core.domain.inversion_specs import DdimSpec, InversionMethod, NullTextSpec, StyleDiffusionSpec
+from core.domain.specs import Spec
 
 
 @final

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, final
 
-from core.domain.specs import EditSpec, Fit, InversionSpec, Output
+from core.domain.edit_specs import EditSpec
+from core.domain.inversion_specs import InversionSpec
+from core.domain.specs import Fit, Output
 
 
 class StopReason(StrEnum):

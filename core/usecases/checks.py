@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 from core.domain.alignment import align
 from core.domain.catalogue import Model
+from core.domain.edit_specs import EditSpec, WordSwapSpec
 from core.domain.errors import ErrorCode, FieldError, InputError
 from core.domain.prompts import Prompt
-from core.domain.specs import EditSpec, WordSwapSpec
 
 
 def check_prompt(model: Model, pointer: str, text: str) -> Prompt:

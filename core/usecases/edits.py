@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 from core.domain.catalogue import Model
+from core.domain.edit_specs import resolve_edit
 from core.domain.errors import Conflict, ErrorCode, FieldError, InputError, NotFound
 from core.domain.ids import new_job_id
 from core.domain.job import Job, JobKind, JobState
 from core.domain.ports import Database, UnitOfWork, WakeUps
-from core.domain.specs import resolve_edit
 from core.usecases.checks import check_prompt, check_words, prompt_warnings
 from core.usecases.inversions import add_inversion, draft_inversion
 from core.usecases.requests import EditRequest, Order

@@ -8,9 +8,9 @@ from typing import Any
 from core.domain.catalogue import Model
 from core.domain.errors import NotFound
 from core.domain.ids import new_job_id
+from core.domain.inversion_specs import resolve_inversion
 from core.domain.job import Job, JobKind, JobState
 from core.domain.ports import Database, UnitOfWork, WakeUps
-from core.domain.specs import resolve_inversion
 from core.usecases.checks import check_prompt, prompt_warnings
 from core.usecases.requests import InversionRequest, Order
 

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from core.domain.catalogue import Model
+from core.domain.edit_specs import EditMethod
 from core.domain.errors import Conflict, ErrorCode, NotFound
+from core.domain.inversion_specs import InversionMethod
 from core.domain.job import Artifact, Job, JobEvent, JobKind, JobState
 from core.domain.ports import Database, JobFilter, ObjectStore, WakeUps
-from core.domain.specs import EditMethod, Fit, InversionMethod, Output
+from core.domain.specs import Fit, Output
 from core.usecases.edits import submit_edit
 from core.usecases.inversions import submit_inversion
 from core.usecases.requests import EditRequest, InversionRequest, Order

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 from core.domain.access import IdempotencyRecord
+from core.domain.edit_specs import EditMethod
+from core.domain.inversion_specs import InversionMethod
 from core.domain.job import Job, JobClass
-from core.domain.specs import EditMethod, Fit, InversionMethod, Output
+from core.domain.specs import Fit, Output
 
 Remember = Callable[[Job], IdempotencyRecord]
 

@@ -3,9 +3,10 @@
 from fastapi import APIRouter, Depends
 
 from core.domain.costs import cost_of_edit, cost_of_inversion
+from core.domain.edit_specs import EditMethod, resolve_edit
 from core.domain.errors import ErrorCode
+from core.domain.inversion_specs import InversionMethod, Sampling, resolve_inversion
 from core.domain.methods import EDIT_METHODS, INVERSION_METHODS
-from core.domain.specs import EditMethod, InversionMethod, Sampling, resolve_edit, resolve_inversion
 from core.usecases.queue import measure_queue
 from service.dependencies import Reading, UsedPorts, get_caller
 from service.problems import declared

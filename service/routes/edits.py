@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
 from core.domain.costs import cost_of_edit, cost_of_inversion
+from core.domain.edit_specs import resolve_edit
 from core.domain.errors import ErrorCode
 from core.domain.job import Job, JobKind
-from core.domain.specs import resolve_edit
 from core.usecases.edits import preview_edit, submit_edit
 from core.usecases.requests import EditRequest, Remember
 from service.answers import submit_once

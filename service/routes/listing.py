@@ -6,10 +6,11 @@ from typing import Annotated, Any, final
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from core.domain.edit_specs import EditMethod
 from core.domain.errors import ErrorCode
+from core.domain.inversion_specs import InversionMethod
 from core.domain.job import JobKind, JobState
 from core.domain.ports import JobFilter
-from core.domain.specs import EditMethod, InversionMethod
 from core.usecases.jobs import list_jobs
 from service.dependencies import Call, Reading
 from service.failures import invalid

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from core.domain.errors import ErrorCode, FieldError, InputError
-from core.domain.specs import InversionMethod, InversionSpec, resolve_inversion
+from core.domain.inversion_specs import InversionMethod, InversionSpec, resolve_inversion
 from core.usecases.images import submit_image
 from service.dependencies import Call
 from service.routes.images import SENT

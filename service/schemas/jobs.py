@@ -5,9 +5,10 @@ from typing import Any, Self, final
 
 from pydantic import BaseModel, Field
 
+from core.domain.edit_specs import EditMethod
 from core.domain.errors import ErrorCode
+from core.domain.inversion_specs import InversionMethod
 from core.domain.job import Artifact, Job, JobError, JobKind, JobState
-from core.domain.specs import EditMethod, InversionMethod
 from service.problems import PROBLEMS
 
 COLLECTIONS = {JobKind.INVERSION: "inversions", JobKind.EDIT: "edits"}

@@ -4,7 +4,9 @@ from typing import Annotated, Self, final
 
 from pydantic import ConfigDict, Field, model_validator
 
-from core.domain.specs import EditMethod, Fit, InversionMethod, Output
+from core.domain.edit_specs import EditMethod
+from core.domain.inversion_specs import InversionMethod
+from core.domain.specs import Fit, Output
 from core.usecases.requests import EditRequest, InversionRequest
 from service.schemas.fields import Base64, Body, Identifier, Metadata, Parameters, PromptText, SeedField
 

@@ -7,8 +7,8 @@ import numpy.testing as npt
 import pytest
 
 from core.domain.alignment import align, align_refinement, align_replacement
+from core.domain.edit_specs import CrossRule
 from core.domain.errors import ErrorCode, InputError
-from core.domain.specs import CrossRule
 from tests.reference import arrays, cases, described, prompt_of
 
 _REPLACEMENTS = cases("replacement")

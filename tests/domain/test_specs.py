@@ -6,17 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from core.domain.edit_specs import CrossRule, EditMethod, P2PlusSpec, resolve_edit
 from core.domain.errors import ErrorCode, InputError
-from core.domain.specs import (
-    CrossRule,
-    EditMethod,
-    Head,
-    InversionMethod,
-    P2PlusSpec,
-    StyleDiffusionSpec,
-    resolve_edit,
-    resolve_inversion,
-)
+from core.domain.inversion_specs import Head, InversionMethod, StyleDiffusionSpec, resolve_inversion
 
 
 def _faults(method: InversionMethod | EditMethod, given: Mapping[str, Any]) -> dict[str, str]:

@@ -6,7 +6,8 @@ import pytest
 from fastapi import FastAPI
 
 from core.domain.costs import cost_of_inversion
-from core.domain.specs import EditMethod, InversionMethod, StyleDiffusionSpec
+from core.domain.edit_specs import EditMethod
+from core.domain.inversion_specs import InversionMethod, StyleDiffusionSpec
 from service.problems import PROBLEMS
 from tests.service.harness import Harness
 

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import final
 
+from core.domain.edit_specs import EditSpec
 from core.domain.errors import ComputeError, ErrorCode
-from core.domain.specs import EditSpec, Fit, InversionSpec, Output
+from core.domain.inversion_specs import InversionSpec
+from core.domain.specs import Fit, Output
 from core.domain.studio import File, Finished, Observer, Reached
 
 PROMPT_DIVERGES = "diverges"

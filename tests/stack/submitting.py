@@ -6,9 +6,10 @@ from typing import Any
 import PIL.Image
 
 from core.domain.catalogue import Model
+from core.domain.edit_specs import EditMethod
+from core.domain.inversion_specs import InversionMethod
 from core.domain.job import Job
 from core.domain.ports import Database, ObjectStore, WakeUps
-from core.domain.specs import EditMethod, InversionMethod
 from core.usecases.edits import submit_edit
 from core.usecases.images import submit_image
 from core.usecases.inversions import submit_inversion

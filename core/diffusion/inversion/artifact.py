@@ -9,7 +9,8 @@ from safetensors.torch import load, save
 from core.diffusion.conditioning import load_conditioning
 from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.requests import Tensors
-from core.domain.specs import Fit, InversionSpec
+from core.domain.inversion_specs import InversionSpec
+from core.domain.specs import Fit
 
 _HEADER = "stylediffusion"
 _LEARNED = "conditioning."

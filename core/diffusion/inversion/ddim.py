@@ -10,7 +10,7 @@ from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.inversion.trace import Subject, trace_image
 from core.diffusion.requests import Reached, Rows, Solver, denoise
 from core.diffusion.schedule import Schedule, guided
-from core.domain.specs import DdimSpec
+from core.domain.inversion_specs import DdimSpec
 
 
 def invert_ddim(spec: DdimSpec, subject: Subject, schedule: Schedule) -> Solver[Inversion]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.diffusion.requests import Answer, Denoised, Request, Rows, Tensors, denoise, descend
-from core.domain.specs import Optimisation
+from core.domain.inversion_specs import Optimisation
 
 
 def inner_budget(spec: Optimisation, index: int) -> int:

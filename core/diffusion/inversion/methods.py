@@ -7,7 +7,7 @@ from core.diffusion.inversion.stylediffusion import invert_stylediffusion
 from core.diffusion.inversion.trace import Subject
 from core.diffusion.requests import Solver, Tensors
 from core.diffusion.schedule import Schedule
-from core.domain.specs import InversionSpec, NullTextSpec, StyleDiffusionSpec
+from core.domain.inversion_specs import InversionSpec, NullTextSpec, StyleDiffusionSpec
 
 
 def invert(

@@ -15,7 +15,7 @@ from core.diffusion.inversion.learning import Learned, fit_timestep
 from core.diffusion.inversion.trace import Subject, Trace, trace_image
 from core.diffusion.requests import Answer, Denoised, Reached, Request, Rows, Solver, Tensors, denoise
 from core.diffusion.schedule import Schedule, guided
-from core.domain.specs import NullTextSpec
+from core.domain.inversion_specs import NullTextSpec
 
 
 def invert_null_text(

@@ -17,7 +17,7 @@ from core.diffusion.inversion.trace import Subject, Trace, inversion_rows, trace
 from core.diffusion.mapping import MappingNetwork, modulate
 from core.diffusion.requests import Answer, Denoised, Reached, Request, Rows, Solver, Tensors, denoise
 from core.diffusion.schedule import Schedule, guided
-from core.domain.specs import StyleDiffusionSpec
+from core.domain.inversion_specs import StyleDiffusionSpec
 
 
 def invert_stylediffusion(
