@@ -89,7 +89,7 @@ class Schedule:
 
     budget: Budget
     seed: int
-    measure_seconds: float = 120.0
+    measure_seconds: float = 240.0
     checkpoint_seconds: float = 120.0
 
 
