@@ -25,7 +25,6 @@ check: setup ## Lint, types, import contracts, sizes and links
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/python scripts/check_web_process.py
 	@$(BIN)/python scripts/check_sizes.py
 	@$(BIN)/python scripts/check_links.py
 
