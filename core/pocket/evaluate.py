@@ -14,16 +14,18 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from core.domain.catalogue import CARD
 from core.pocket.grids import pixels_of, save_grid
 from core.pocket.judge import Judge, Reading
 from core.pocket.render import render
 from core.pocket.sampling import Pocket
 from core.pocket.scenes import Attribute, Scene, Size, Style, Texture, attribute_of, caption, sample_scene, word_owners
-from core.pocket.weights import GUIDANCE, TIMESTEPS, model_path
+from core.pocket.weights import model_path
 
 # Streams of scenes that no training has seen, one for each question.
 _SEEDS: Final = {"drawn": 2_000_003, "single": 2_000_029, "pair": 2_000_039, "striped": 2_000_081}
 _BATCH: Final = 32
+_TIMESTEPS: Final = 50
 _SIDE_OF_MAPS: Final = 16
 _POINTED_AT: Final = (100, 300, 500, 700)
 
@@ -144,7 +146,7 @@ def _generate(
     for first in range(0, len(scenes), _BATCH):
         captions = [caption(scene) for scene in scenes[first : first + _BATCH]]
         factors = None if word is None else _word_factors(model, captions, word, factor=factor)
-        parts.append(model.sample(captions, guidance=guidance, timesteps=TIMESTEPS, seed=first, factors=factors))
+        parts.append(model.sample(captions, guidance=guidance, timesteps=_TIMESTEPS, seed=first, factors=factors))
     return torch.cat(parts)
 
 
@@ -220,13 +222,16 @@ def _print(figures: Iterable[Figure], console: Console) -> None:
 @click.option("--model", "folder", type=click.Path(path_type=Path, exists=True), help="A model. [the packaged one]")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/pocket"), show_default=True)
 @click.option("--n", "count", default=128, show_default=True, help="Scenes for each question.")
-@click.option("--guidance", default=GUIDANCE, show_default=True)
+@click.option("--guidance", type=float, help="[what the model's own card says]")
 @click.option("--threads", default=1, show_default=True, help="CPU threads.")
-def main(*, folder: Path | None, out: Path, count: int, guidance: float, threads: int) -> None:
+def main(*, folder: Path | None, out: Path, count: int, guidance: float | None, threads: int) -> None:
     """Measure a pocket model on scenes and captions it has not seen, and draw grids of what it makes."""
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
-    model, judge = Pocket.load(folder or model_path()), Judge.load()
+    folder = folder or model_path()
+    if guidance is None:
+        guidance = float(json.loads((folder / CARD).read_text(encoding="utf-8"))["defaults"]["guidance"])
+    model, judge = Pocket.load(folder), Judge.load()
     figures = [
         *measure_autoencoder(model, judge, 4 * count),
         *measure_words(model, count, out),

@@ -3,10 +3,6 @@
 from pathlib import Path
 from typing import Final
 
-# What the packaged model works best at; the figures of its card are measured there.
-GUIDANCE: Final = 3.0
-TIMESTEPS: Final = 50
-
 _WEIGHTS: Final = Path(__file__).with_name("weights")
 
 

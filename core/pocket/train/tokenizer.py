@@ -8,7 +8,7 @@ from typing import Final
 
 from transformers import CLIPTokenizer
 
-from core.pocket.scenes import VALUES, Style
+from core.pocket.scenes import VALUES, Style, Texture
 
 # Half of Stable Diffusion's 77: no caption needs more than 18, and every token costs time.
 LONGEST: Final = 32
@@ -16,18 +16,24 @@ WORD_END: Final = "</w>"
 START: Final = "<|startoftext|>"
 END: Final = "<|endoftext|>"
 
-_GLUE: Final = ("a", "an", "the", "of", "on", "in", "and", "at", "with", "empty")
+_GLUE: Final = ("a", "of", "on", "and", "empty")
 # Ordinary words that captions never say, so that a prompt about something else keeps one token a word.
 _SPARE: Final = (
-    "big tiny pink brown gray grey gold silver ring diamond oval moon sun tree flower house cat dog bird fish horse "
-    "ball box cup car boat man woman child drawing painting picture image style forest beach street stone metal glass"
+    "an the in at with plain big tiny pink brown gray grey gold silver ring diamond oval moon sun tree flower house "
+    "cat dog bird fish horse ball box cup car boat man woman child drawing painting picture image style forest beach "
+    "street stone metal glass"
 )
 
 
+def caption_words() -> tuple[str, ...]:
+    """Every word a caption can hold."""
+    values = [str(value) for kind in VALUES.values() for value in kind if value not in (Style.NONE, Texture.PLAIN)]
+    return (*_GLUE, *values)
+
+
 def world_words() -> tuple[str, ...]:
-    """Every word a caption can hold, and the spare ones."""
-    values = [value for kind in VALUES.values() for value in kind if value is not Style.NONE]
-    return (*_GLUE, *values, *_SPARE.split())
+    """Every word that is one token: those of captions and the spare ones."""
+    return (*caption_words(), *_SPARE.split())
 
 
 def make_tokenizer() -> CLIPTokenizer:
