@@ -56,6 +56,12 @@ class ModelStudio:
         backbone = Backbone(model.path, image_encoder=image_encoder, device=device, dtype=dtype)
         return cls(model, backbone, Engine(backbone), evaluator=Evaluator(model))
 
+    def warm_up(self) -> None:
+        """Runs a short inversion, so that a worker that says it is ready has done the work once."""
+        grey = np.full((self.backbone.resolution, self.backbone.resolution, 3), 128, np.uint8)
+        spec = DdimSpec(timesteps=2, guidance=2.0)
+        self.invert(to_png(grey), "a", spec, fit=Fit.CROP, seed=0, observe=lambda _: None, resume=None)
+
     def invert(
         self,
         image_png: bytes,

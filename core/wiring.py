@@ -16,6 +16,10 @@ from core.storage.migrate import require_current, upgrade
 from core.storage.objects_folder import FolderStore
 from core.storage.objects_s3 import S3Store
 
+_DESCRIPTION = ["*.json", "tokenizer/*"]
+# One precision, and never a pickle.
+_WEIGHTS = ["unet/*model.safetensors", "vae/*model.safetensors", "*encoder/model.safetensors", "model.safetensors"]
+
 
 def migrate(settings: Settings) -> None:
     """Makes the data folder where the service is embedded, and brings the tables up to date."""
@@ -58,8 +62,10 @@ def build_model(settings: Settings) -> Model:
     return read_model(locate_model(settings.model), name=settings.model)
 
 
-def locate_model(name: str) -> Path:
+def locate_model(name: str, *, weights: bool = False) -> Path:
     """The folder of a model: the packaged one, a folder by its path, or a snapshot of the hub.
+
+    The web process describes a model that only workers load, so a snapshot is without `weights` unless asked for.
 
     Raises:
         Unavailable: there is no such folder, and the hub does not answer or has no such model.
@@ -69,7 +75,6 @@ def locate_model(name: str) -> Path:
     if Path(name).is_dir():
         return Path(name).resolve()
     try:
-        # Without the weights: the web process describes a model that only workers load.
-        return Path(snapshot_download(name, allow_patterns=["*.json", "tokenizer/*"]))
+        return Path(snapshot_download(name, allow_patterns=_DESCRIPTION + (_WEIGHTS if weights else [])))
     except (OSError, ValueError) as error:
         raise Unavailable(f"MODEL={name} is no folder, and the hub gives no model of this name.") from error

@@ -1,0 +1,39 @@
+"""What the commands `api` and `worker` share: the model on its device, and a life bound to their supervisor."""
+
+import os
+import signal
+import sys
+from threading import Thread
+
+from core.domain.studio import Studio
+from core.settings import Settings
+
+# Set by a supervisor that keeps the other end of our standard input open for as long as it lives.
+SUPERVISED = "STYLEDIFFUSION_SUPERVISED"
+
+
+def follow_parent() -> None:
+    """Ends this process, cleanly, when a supervisor that started it is gone, however it went."""
+    if SUPERVISED not in os.environ:
+        return
+
+    def wait_for_end() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=wait_for_end, name="follow-parent", daemon=True).start()
+
+
+def load_studio(settings: Settings) -> Studio:
+    """The model of the settings, loaded on a GPU where there is one and warmed by a short run."""
+    import torch
+
+    from core.studio import ModelStudio
+    from core.wiring import build_model, locate_model
+
+    encoder = None if settings.image_encoder is None else locate_model(settings.image_encoder, weights=True)
+    locate_model(settings.model, weights=True)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    studio = ModelStudio.load(build_model(settings), image_encoder=encoder, device=device)
+    studio.warm_up()
+    return studio
