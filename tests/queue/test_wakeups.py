@@ -83,12 +83,14 @@ def test_a_message_is_never_read_half_written(tmp_path: Path) -> None:
 
     sender = Thread(target=send)
     sender.start()
-    with app.connection_for_read() as connection:
-        channel = connection.default_channel
-        read = [_next(channel) for _ in range(200)]
-    done.set()
-    sender.join()
-    app.close()
+    try:
+        with app.connection_for_read() as connection:
+            channel = connection.default_channel
+            read = [_next(channel) for _ in range(200)]
+    finally:
+        done.set()
+        sender.join()
+        app.close()
 
     assert all(message["body"] for message in read)
 
