@@ -11,8 +11,8 @@ from core.evaluation._pixels import Plane, Rgb, resized_plane, unit_pixels
 # Distance of two sRGB colours, each channel 0…1: 25 grey levels in one channel, 15 in all three. The grain of two
 # decoded latents 34 dB apart, averaged as below, stays under it. (In CIE L*a*b*, dark blue grain passes for change.)
 _VISIBLE_DIFFERENCE: Final = 0.1
-# Averaging makes a change glow outwards; at this share of its strongest value the border lies .84 units outside.
-_RELATIVE_DIFFERENCE: Final = 0.2
+# Averaging makes a change glow outwards; at this share of its strongest value the border lies half a unit outside.
+_RELATIVE_DIFFERENCE: Final = 0.3
 _UNITS_PER_SIDE: Final = 64  # every length below is counted in 64ths of the shorter side
 
 
