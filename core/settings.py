@@ -1,7 +1,7 @@
 """Every setting of API, worker and command line; environment variables of the same names set them."""
 
 from pathlib import Path
-from typing import Annotated, Self, final
+from typing import Annotated, Literal, Self, final
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     )
     max_attempts: Annotated[int, Field(ge=1, le=20)] = Field(3, description="Lost attempts before a job is POISON.")
     retention_days: Annotated[float, Field(gt=0)] = Field(30, description="How long artifacts are kept.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
     max_body_bytes: Annotated[int, Field(ge=1024)] = Field(
         32 * 2**20 + 2**16, description="Largest request body: an image of 32 MiB and the form around it."
     )

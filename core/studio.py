@@ -21,7 +21,7 @@ from core.diffusion.inversion.trace import Subject
 from core.domain.catalogue import Model
 from core.domain.edit_specs import EditSpec
 from core.domain.errors import ComputeError, Conflict, ErrorCode
-from core.domain.inversion_specs import InversionSpec
+from core.domain.inversion_specs import DdimSpec, InversionSpec
 from core.domain.prompts import Prompt
 from core.domain.specs import Fit, Output
 from core.domain.studio import File, Finished, Observer, Reached
@@ -200,7 +200,7 @@ def _attention_picture(square: Image, source: Prompt, inversion: Inversion) -> I
     side = int(len(inversion.word_maps) ** 0.5)
     maps = inversion.word_maps.T.reshape(-1, side, side).cpu().numpy()
     per_word = [maps[list(places)].sum(0) for places in source.word_positions]
-    return attention_sheet(square, source.words, np.stack(per_word) if per_word else np.zeros((0, side, side)))
+    return attention_sheet(square, source.words, np.array(per_word, np.float32).reshape(-1, side, side))
 
 
 def _contiguous(tensors: requests.Tensors) -> requests.Tensors:

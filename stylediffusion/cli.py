@@ -37,9 +37,9 @@ def up(port: int, data: Path | None, slots: int | None) -> None:
     """Start API and worker together, without any server, until Ctrl-C."""
     from stylediffusion.embedded import run_embedded
 
-    given = {"data_dir": data, "slots": slots}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    sys.exit(run_embedded(settings, port=port))
+    settings = Settings()
+    given = {"data_dir": data or settings.data_dir, "slots": slots or settings.slots}
+    sys.exit(run_embedded(settings.model_copy(update=given), port=port))
 
 
 @main.command()
@@ -50,20 +50,19 @@ def api(host: str, port: int) -> None:
     import uvicorn
 
     from service.app import create_app
-    from stylediffusion.parts import follow_parent
+    from stylediffusion.parts import begin
 
-    follow_parent()
-    uvicorn.run(create_app(Settings()), host=host, port=port, log_level="warning", access_log=False)
+    settings = begin()
+    uvicorn.run(create_app(settings), host=host, port=port, log_config=None, access_log=False)
 
 
 @main.command()
 def worker() -> None:
     """Start a worker alone; MODEL says which model it loads."""
-    from stylediffusion.parts import follow_parent, load_studio
+    from stylediffusion.parts import begin, load_studio
     from worker.app import run
 
-    follow_parent()
-    sys.exit(run(Settings(), load_studio))
+    sys.exit(run(begin(), load_studio))
 
 
 @main.command()
@@ -85,7 +84,7 @@ def keys() -> None:
 @click.option("--name", default="", help="What the key is for.")
 @click.option("--scope", "scopes", multiple=True, help="jobs:read, jobs:write, batches:write or admin; several times.")
 @click.option("--days", type=float, help="Days until it expires; never, if left out.")
-def create_key(tenant: str, name: str, scopes: tuple[str, ...], days: float | None) -> None:
+def create_key(tenant: str, *, name: str, scopes: tuple[str, ...], days: float | None) -> None:
     """Make a key for TENANT and show it, once."""
     from core.usecases.keys import CALLER_SCOPES, Scope, make_key
     from core.wiring import build_database

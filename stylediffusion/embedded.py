@@ -69,6 +69,7 @@ class Part:
         self.name = name
         self._command = [sys.executable, "-m", "stylediffusion", *arguments]
         self._environment = {
+            "LOG_LEVEL": "warning",  # a person watches; what it says is rare and matters
             **os.environ,
             "DATA_DIR": str(settings.data_dir),
             "SLOTS": str(settings.slots),

@@ -1,27 +1,24 @@
-"""What the commands `api` and `worker` share: the model on its device, and a life bound to their supervisor."""
+"""What the commands `api` and `worker` share: logs, a life bound to their supervisor, the model on its device."""
 
+import logging
 import os
 import signal
-import sys
 from threading import Thread
 
 from core.domain.studio import Studio
+from core.logs import configure_logs
 from core.settings import Settings
 
 # Set by a supervisor that keeps the other end of our standard input open for as long as it lives.
 SUPERVISED = "STYLEDIFFUSION_SUPERVISED"
 
 
-def follow_parent() -> None:
-    """Ends this process, cleanly, when a supervisor that started it is gone, however it went."""
-    if SUPERVISED not in os.environ:
-        return
-
-    def wait_for_end() -> None:
-        sys.stdin.buffer.read()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    Thread(target=wait_for_end, name="follow-parent", daemon=True).start()
+def begin() -> Settings:
+    """What a part does first: read the settings, send its logs to stderr, follow its supervisor."""
+    settings = Settings()
+    configure_logs(level=logging.getLevelNamesMapping()[settings.log_level.upper()])
+    _follow_parent()
+    return settings
 
 
 def load_studio(settings: Settings) -> Studio:
@@ -37,3 +34,17 @@ def load_studio(settings: Settings) -> Studio:
     studio = ModelStudio.load(build_model(settings), image_encoder=encoder, device=device)
     studio.warm_up()
     return studio
+
+
+def _follow_parent() -> None:
+    """Ends this process, cleanly, when a supervisor that started it is gone, however it went."""
+    if SUPERVISED not in os.environ:
+        return
+
+    def wait_for_end() -> None:
+        # Not sys.stdin: a thread that waits in it breaks the interpreter's own end.
+        while os.read(0, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=wait_for_end, name="follow-parent", daemon=True).start()
