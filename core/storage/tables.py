@@ -125,7 +125,7 @@ HAS_ARTIFACTS = and_(IS_SUCCEEDED, jobs.c.erased_at.is_(None))
 
 _PARTIAL = {
     "ix_jobs_queue": (IS_QUEUED, (jobs.c.job_class, jobs.c.tenant, jobs.c.queued_at, jobs.c.id)),
-    "ix_jobs_lease": (IS_RUNNING, (jobs.c.lease_until,)),
+    "ix_jobs_running": (IS_RUNNING, (jobs.c.tenant, jobs.c.lease_until)),
     "ix_jobs_work": (jobs.c.work_key.is_not(None), (jobs.c.tenant, jobs.c.work_key)),
     "ix_jobs_leader": (jobs.c.leader.is_not(None), (jobs.c.leader,)),
     "ix_jobs_depends_on": (jobs.c.depends_on.is_not(None), (jobs.c.depends_on,)),

@@ -16,7 +16,7 @@ _NAME = sa.String(64)
 
 _PARTIAL_INDEXES = {
     "ix_jobs_queue": (["job_class", "tenant", "queued_at", "id"], "state = 'queued'"),
-    "ix_jobs_lease": (["lease_until"], "state = 'running'"),
+    "ix_jobs_running": (["tenant", "lease_until"], "state = 'running'"),
     "ix_jobs_work": (["tenant", "work_key"], "work_key IS NOT NULL"),
     "ix_jobs_leader": (["leader"], "leader IS NOT NULL"),
     "ix_jobs_depends_on": (["depends_on"], "depends_on IS NOT NULL"),
