@@ -1,11 +1,13 @@
 """The worker process: a loaded model, a Celery consumer, a heartbeat and a sweeper."""
 
 import logging
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 
 from celery import Celery
+from celery.platforms import SecurityWarning
 from celery.signals import worker_shutting_down
 
 from core.domain.ports import Database
@@ -76,6 +78,8 @@ def _consume(app: Celery, tools: Tools, *, slots: int) -> int:
 
     app.task(name=TASK)(on_wake_up)
     worker_shutting_down.connect(on_shutdown, weak=False)
+    # Celery warns root because of pickle; these messages are JSON and carry nothing.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     try:
         worker = app.Worker(
             pool_cls="threads",

@@ -55,7 +55,7 @@ def _files(data_dir: Path) -> dict[str, Any]:
     for folder in (messages, control):
         folder.mkdir(parents=True, exist_ok=True)
     return {
-        "broker_url": "filesystem://",
+        "broker_url": "filesystem://localhost",
         "broker_transport": "core.queue.folder:Transport",
         "broker_transport_options": {
             "data_folder_in": str(messages),
