@@ -1,11 +1,11 @@
-"""The deterministic DDIM schedule, forwards and backwards.
+"""The DDIM schedule: forwards, backwards, and with noise of the caller's.
 
-Source: Song et al. 2021, arXiv 2010.02502, eq. 12 with eta = 0.
+Source: Song et al. 2021, arXiv 2010.02502, eq. 12 with eta = 0, and eta = 1 where noise is given.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, final
 
@@ -56,11 +56,36 @@ class Schedule:
         """The cumulative alpha, that of timestep 0 for anything before it (`set_alpha_to_one=False`)."""
         return float(self.alphas[max(timestep, 0)])
 
+    def last(self, count: int) -> "Schedule":
+        """The same noise levels, of whose timesteps only the last ones are taken."""
+        return replace(self, timesteps=self.timesteps[-count:])
+
     def step(
+        self,
+        latents: Float[Tensor, "*n c h w"],
+        output: Float[Tensor, "*n c h w"],
+        timestep: int,
+        *,
+        noise: Float[Tensor, "*n c h w"] | None = None,
+    ) -> Float[Tensor, "*n c h w"]:
+        """One timestep towards the image, z_t to z_{t - stride}; with noise it is DDPM's (eta = 1)."""
+        there = timestep - self.stride
+        if noise is None:
+            return self._move(latents, output, here=timestep, there=there)
+        sigma, alpha = self.sigma(timestep), self.alpha(there)
+        clean, predicted = self._parts(latents, output, here=timestep)
+        return math.sqrt(alpha) * clean + math.sqrt(1 - alpha - sigma**2) * predicted + sigma * noise
+
+    def sigma(self, timestep: int) -> float:
+        """The deviation of the noise that a DDPM step adds (eq. 16 with eta = 1); 0 for a step that is idle."""
+        here, there = self.alpha(timestep), self.alpha(timestep - self.stride)
+        return math.sqrt((1 - there) / (1 - here) * (1 - here / there))
+
+    def clean(
         self, latents: Float[Tensor, "*n c h w"], output: Float[Tensor, "*n c h w"], timestep: int
     ) -> Float[Tensor, "*n c h w"]:
-        """One timestep towards the image: z_t to z_{t - stride}."""
-        return self._move(latents, output, here=timestep, there=timestep - self.stride)
+        """The image's latent as the UNet's output predicts it."""
+        return self._parts(latents, output, here=timestep)[0]
 
     def invert(
         self, latents: Float[Tensor, "*n c h w"], output: Float[Tensor, "*n c h w"], timestep: int
@@ -80,14 +105,15 @@ class Schedule:
         return math.sqrt(alpha) * latents + math.sqrt(1 - alpha) * noise
 
     def _move(self, latents: Tensor, output: Tensor, *, here: int, there: int) -> Tensor:
+        clean, noise = self._parts(latents, output, here=here)
+        return math.sqrt(self.alpha(there)) * clean + math.sqrt(1 - self.alpha(there)) * noise
+
+    def _parts(self, latents: Tensor, output: Tensor, *, here: int) -> tuple[Tensor, Tensor]:
+        """The image and the noise that an output predicts."""
         signal, sigma = math.sqrt(self.alpha(here)), math.sqrt(1 - self.alpha(here))
         if self.prediction is Prediction.V:
-            clean = signal * latents - sigma * output
-            noise = signal * output + sigma * latents
-        else:
-            clean = (latents - sigma * output) / signal
-            noise = output
-        return math.sqrt(self.alpha(there)) * clean + math.sqrt(1 - self.alpha(there)) * noise
+            return signal * latents - sigma * output, signal * output + sigma * latents
+        return (latents - sigma * output) / signal, output
 
 
 def guided(

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from typing import final
 
 from core.domain.edit_specs import EditSpec, WordSwapSpec
-from core.domain.inversion_specs import InversionSpec, NullTextSpec, Optimisation, StyleDiffusionSpec
+from core.domain.inversion_specs import (
+    DdimSpec,
+    DirectSpec,
+    EditFriendlySpec,
+    InversionSpec,
+    NegativePromptSpec,
+    Optimisation,
+    ProximalSpec,
+)
 
 
 @final
@@ -25,11 +33,20 @@ class Cost:
 
 def cost_of_inversion(spec: InversionSpec) -> Cost:
     """The trace, and the way back; a learned inversion adds its inner steps, which may end early."""
-    both_branches = 2 * spec.timesteps
-    descents = sum(inner_budgets(spec)) if isinstance(spec, StyleDiffusionSpec | NullTextSpec) else 0
-    map_call = 1 if isinstance(spec, StyleDiffusionSpec) and spec.last_map_call else 0
-    forwards = spec.timesteps + map_call + both_branches + descents
-    return Cost(unet_forwards=forwards, unet_backwards=descents)
+    match spec:
+        case Optimisation():
+            descents = sum(inner_budgets(spec))
+            # The trace, the branch that is not learned, and the step once the budget is spent.
+            return Cost(unet_forwards=3 * spec.timesteps + spec.last_map_call + descents, unet_backwards=descents)
+        case DdimSpec():
+            return Cost(unet_forwards=3 * spec.timesteps, unet_backwards=0)
+        case NegativePromptSpec() | ProximalSpec():
+            # Both branches of the source are one.
+            return Cost(unet_forwards=2 * spec.timesteps, unet_backwards=0)
+        case DirectSpec():
+            return Cost(unet_forwards=spec.timesteps, unet_backwards=0)
+        case EditFriendlySpec():
+            return Cost(unet_forwards=2 * spec.sampled, unet_backwards=0)
 
 
 def cost_of_edit(spec: EditSpec, *, timesteps: int) -> Cost:

@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
-from core.domain.specs import NotBool, Spec
+from core.domain.specs import Fraction, NotBool, Spec
 from core.domain.validation import validate
+
+Timesteps = Annotated[int, Field(ge=2, le=200, description="T, the number of timesteps."), NotBool]
+Guidance = Annotated[float, Field(ge=1.0, le=30.0, description="Classifier-free guidance scale w; 1: none."), NotBool]
+InnerSteps = Annotated[int, Field(ge=1, le=500, description="Most optimiser steps at the first timestep."), NotBool]
+_KEEPS_MAPS = "Weight of the loss that keeps DDIM inversion's attention maps; 0 leaves it out."
+AttentionLoss = Annotated[float, Field(ge=0.0, le=100.0, description=_KEEPS_MAPS), NotBool]
 
 
 class InversionMethod(StrEnum):
@@ -15,7 +21,13 @@ class InversionMethod(StrEnum):
 
     DDIM = "ddim"
     STYLEDIFFUSION = "stylediffusion"
+    VALUE_EMBEDDING = "value_embedding"
+    TEXT_EMBEDDING = "text_embedding"
     NULL_TEXT = "null_text"
+    NEGATIVE_PROMPT = "negative_prompt"
+    PROXIMAL = "proximal"
+    DIRECT = "direct"
+    EDIT_FRIENDLY = "edit_friendly"
 
 
 class Head(StrEnum):
@@ -29,13 +41,43 @@ class Head(StrEnum):
     REPLACE = "replace"
 
 
+class Feeds(StrEnum):
+    """Which layers of cross-attention take what is learned; the others keep the text."""
+
+    VALUE = "value"
+    KEY = "key"
+    KEY_VALUE = "key_value"
+
+
+class Threshold(StrEnum):
+    """How guidance is thresholded.
+
+    `hard` keeps what is above the threshold and drops the rest, `soft` also shortens what it keeps. `published` is the
+    released code's: soft under the name of hard, its quantile counted over a second row of zeros (0.7 of both rows is
+    0.4 of the target's), and its mask tested against the threshold after shortening.
+    """
+
+    HARD = "hard"
+    SOFT = "soft"
+    PUBLISHED = "published"
+
+
+class Correction(StrEnum):
+    """What pulls back the places whose guidance was dropped.
+
+    `inversion` pulls the latent to the trace's, `reconstruction` the predicted image to the source's latent.
+    """
+
+    NONE = "none"
+    INVERSION = "inversion"
+    RECONSTRUCTION = "reconstruction"
+
+
 class Sampling(Spec):
     """What every inversion fixes for itself and for each edit made from it."""
 
-    timesteps: Annotated[int, Field(ge=2, le=200), NotBool] = Field(50, description="T, the number of DDIM timesteps.")
-    guidance: Annotated[float, Field(ge=1.0, le=30.0), NotBool] = Field(
-        7.5, description="Classifier-free guidance scale w; 1 leaves the unconditional branch out."
-    )
+    timesteps: Timesteps = 50
+    guidance: Guidance = 7.5
 
 
 class DdimSpec(Sampling):
@@ -50,9 +92,7 @@ class DdimSpec(Sampling):
 class Optimisation(Sampling):
     """The inner loop that learned inversions run at every timestep."""
 
-    inner_steps: Annotated[int, Field(ge=1, le=500), NotBool] = Field(
-        10, description="Largest number of optimiser steps at the first timestep."
-    )
+    inner_steps: InnerSteps = 10
     inner_decay: Annotated[float, Field(ge=0.0, le=1.0), NotBool] = Field(
         0.0, description="The budget of timestep i is ceil(inner_steps * exp(-inner_decay * i))."
     )
@@ -63,6 +103,10 @@ class Optimisation(Sampling):
         1e-5, description="A timestep ends early once its loss is below stop_loss + stop_slope * i."
     )
     stop_slope: Annotated[float, Field(ge=0.0, le=1.0), NotBool] = Field(2e-5, description="See stop_loss.")
+    attention_loss: AttentionLoss = 0.0
+    last_map_call: bool = Field(
+        False, description="Spend one more UNet call for the attention map of timestep T (paper, footnote 2)."
+    )
 
 
 class StyleDiffusionSpec(Optimisation):
@@ -70,39 +114,120 @@ class StyleDiffusionSpec(Optimisation):
 
     The published budget is inner_steps 100 with inner_decay 0.1; a flat budget reconstructs better for a third of the
     passes on the drawn world, so that is the default (docs/decisions).
-    Source: Li et al. 2023, arXiv 2303.15649, section 3.
+    Source: Li et al. 2023, arXiv 2303.15649, section 3; `feeds` and an attention_loss of 0 are its ablations, section
+    5.2.
     """
 
     method: Literal[InversionMethod.STYLEDIFFUSION] = InversionMethod.STYLEDIFFUSION
-    inner_steps: Annotated[int, Field(ge=1, le=500), NotBool] = Field(
-        8, description="Largest number of optimiser steps at the first timestep."
-    )
+    inner_steps: InnerSteps = 8
     head: Head = Field(Head.MODULATE, description="modulate: c * (1 + gamma) + beta; replace: the network's output.")
-    attention_loss: Annotated[float, Field(ge=0.0, le=100.0), NotBool] = Field(
-        1.0, description="Weight of the loss that keeps DDIM inversion's attention maps; 0 leaves it out."
-    )
-    last_map_call: bool = Field(
-        False, description="Spend one more UNet call for the attention map of timestep T (paper, footnote 2)."
-    )
+    feeds: Feeds = Field(Feeds.VALUE, description="The layers that take the network's output; the method's own: value.")
+    attention_loss: AttentionLoss = 1.0
+
+
+class ValueEmbeddingSpec(Optimisation):
+    """An embedding per timestep, without a network or the image's features, feeds the value layers.
+
+    Source: Li et al. 2023, arXiv 2303.15649, section 5.2, "value-embedding optimization"; with null-text's inner loop,
+    since none is published.
+    """
+
+    method: Literal[InversionMethod.VALUE_EMBEDDING] = InversionMethod.VALUE_EMBEDDING
+    attention_loss: AttentionLoss = 1.0
+
+
+class TextEmbeddingSpec(Optimisation):
+    """The source's own text embedding is optimised at every timestep; an edit's target keeps plain text.
+
+    Source: the released code of Li et al. 2023, arXiv 2303.15649 (its third demonstration of P2Plus).
+    """
+
+    method: Literal[InversionMethod.TEXT_EMBEDDING] = InversionMethod.TEXT_EMBEDDING
 
 
 class NullTextSpec(Optimisation):
-    """The unconditional embedding is optimised at every timestep.
+    """The unconditional embedding is optimised at every timestep; with an attention_loss this is Null-text+.
 
-    Source: Mokady et al. 2023, arXiv 2211.09794.
+    Source: Mokady et al. 2023, arXiv 2211.09794; Null-text+, Li et al. 2023, arXiv 2303.15649.
     """
 
     method: Literal[InversionMethod.NULL_TEXT] = InversionMethod.NULL_TEXT
 
 
-InversionSpec = Annotated[DdimSpec | StyleDiffusionSpec | NullTextSpec, Field(discriminator="method")]
+class NegativePromptSpec(Sampling):
+    """The source prompt takes the empty prompt's place: nothing is learned, and the source needs no guidance.
+
+    Source: Miyake et al. 2023, arXiv 2305.16807.
+    """
+
+    method: Literal[InversionMethod.NEGATIVE_PROMPT] = InversionMethod.NEGATIVE_PROMPT
+
+
+class ProximalSpec(Sampling):
+    """The negative prompt, with small guidance dropped and the places where it was dropped held to the source.
+
+    The default threshold is what the paper calls l0, the released code's is `published`. Correction is on at full
+    strength, as in its published results; the released code's own defaults, none and 0.1, leave the image changed.
+    Source: Han et al. 2023, arXiv 2306.05414.
+    """
+
+    method: Literal[InversionMethod.PROXIMAL] = InversionMethod.PROXIMAL
+    threshold: Threshold = Field(Threshold.HARD, description="How guidance below the threshold is dropped.")
+    quantile: Fraction = Field(
+        0.7, description="Share of the target's guidance that is dropped, smallest first; 0 is negative_prompt."
+    )
+    correction: Correction = Field(Correction.INVERSION, description="What holds the places without guidance.")
+    correction_strength: Fraction = Field(1.0, description="eta: how far they are pulled; 1 is all the way.")
+    correction_window: Fraction = Field(0.4, description="They are pulled in this last share of the timesteps.")
+    dilation: Annotated[int, Field(ge=0, le=8), NotBool] = Field(
+        1, description="Latent pixels by which the places with guidance are widened."
+    )
+
+
+class DirectSpec(Sampling):
+    """The source's path is the trace itself, so the image comes back as well as the autoencoder can give it.
+
+    Source: Ju et al. 2023, arXiv 2310.01506.
+    """
+
+    method: Literal[InversionMethod.DIRECT] = InversionMethod.DIRECT
+
+
+class EditFriendlySpec(Sampling):
+    """Independent noise at every timestep, and the noise between them that gives the image back exactly.
+
+    Source: Huberman-Spiegelglas et al. 2023, arXiv 2304.06140.
+    """
+
+    method: Literal[InversionMethod.EDIT_FRIENDLY] = InversionMethod.EDIT_FRIENDLY
+    timesteps: Timesteps = 100
+    guidance: Guidance = Field(15.0, description="Guidance scale of the target.")
+    source_guidance: Guidance = Field(3.5, description="Guidance scale of the source.")
+    skip: Annotated[float, Field(ge=0.0, lt=1.0), NotBool] = Field(
+        0.36, description="Share of the timesteps left out at the noisy end; more keeps more of the image."
+    )
+
+    @property
+    def sampled(self) -> int:
+        """The number of timesteps really taken."""
+        return self.timesteps - int(self.skip * self.timesteps)
+
+
+_Any = (
+    DdimSpec
+    | StyleDiffusionSpec
+    | ValueEmbeddingSpec
+    | TextEmbeddingSpec
+    | NullTextSpec
+    | NegativePromptSpec
+    | ProximalSpec
+    | DirectSpec
+    | EditFriendlySpec
+)
+InversionSpec = Annotated[_Any, Field(discriminator="method")]
 
 _INVERSIONS: TypeAdapter[InversionSpec] = TypeAdapter(InversionSpec)
-_FIELDS = {
-    InversionMethod.DDIM: DdimSpec.model_fields,
-    InversionMethod.STYLEDIFFUSION: StyleDiffusionSpec.model_fields,
-    InversionMethod.NULL_TEXT: NullTextSpec.model_fields,
-}
+_FIELDS = {spec.model_fields["method"].default: set(spec.model_fields) for spec in get_args(_Any)}
 
 
 def resolve_inversion(

@@ -4,7 +4,18 @@ from dataclasses import dataclass
 from typing import final
 
 from core.domain.edit_specs import EditMethod, P2PlusSpec, P2pSpec, WordSwapSpec
-from core.domain.inversion_specs import DdimSpec, InversionMethod, NullTextSpec, StyleDiffusionSpec
+from core.domain.inversion_specs import (
+    DdimSpec,
+    DirectSpec,
+    EditFriendlySpec,
+    InversionMethod,
+    NegativePromptSpec,
+    NullTextSpec,
+    ProximalSpec,
+    StyleDiffusionSpec,
+    TextEmbeddingSpec,
+    ValueEmbeddingSpec,
+)
 from core.domain.specs import Spec
 
 
@@ -49,9 +60,40 @@ _STYLEDIFFUSION = Citation(
     arxiv="2303.15649",
 )
 
+_NEGATIVE_PROMPT = Citation(
+    authors="Miyake et al.",
+    title="Negative-prompt Inversion: Fast Image Inversion for Editing with Text-guided Diffusion Models",
+    year=2023,
+    arxiv="2305.16807",
+)
+_PROXIMAL = Citation(
+    authors="Han et al.",
+    title="Improving Tuning-Free Real Image Editing with Proximal Guidance",
+    year=2023,
+    arxiv="2306.05414",
+)
+_DIRECT = Citation(
+    authors="Ju et al.",
+    title="Direct Inversion: Boosting Diffusion-based Editing with 3 Lines of Code",
+    year=2023,
+    arxiv="2310.01506",
+)
+_EDIT_FRIENDLY = Citation(
+    authors="Huberman-Spiegelglas et al.",
+    title="An Edit Friendly DDPM Noise Space: Inversion and Manipulations",
+    year=2023,
+    arxiv="2304.06140",
+)
+
 INVERSION_METHODS = (
     Method(name=InversionMethod.STYLEDIFFUSION, spec=StyleDiffusionSpec, citation=_STYLEDIFFUSION),
+    Method(name=InversionMethod.VALUE_EMBEDDING, spec=ValueEmbeddingSpec, citation=_STYLEDIFFUSION),
+    Method(name=InversionMethod.TEXT_EMBEDDING, spec=TextEmbeddingSpec, citation=_STYLEDIFFUSION),
     Method(name=InversionMethod.NULL_TEXT, spec=NullTextSpec, citation=_NULL_TEXT),
+    Method(name=InversionMethod.NEGATIVE_PROMPT, spec=NegativePromptSpec, citation=_NEGATIVE_PROMPT),
+    Method(name=InversionMethod.PROXIMAL, spec=ProximalSpec, citation=_PROXIMAL),
+    Method(name=InversionMethod.DIRECT, spec=DirectSpec, citation=_DIRECT),
+    Method(name=InversionMethod.EDIT_FRIENDLY, spec=EditFriendlySpec, citation=_EDIT_FRIENDLY),
     Method(name=InversionMethod.DDIM, spec=DdimSpec, citation=_DDIM),
 )
 EDIT_METHODS = (

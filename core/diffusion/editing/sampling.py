@@ -11,11 +11,12 @@ from core.diffusion.attention.blend import WordRegions, blend
 from core.diffusion.attention.control import Carry, join_carries
 from core.diffusion.attention.plan import Branch, CarryWords, KeepLayout, Plan
 from core.diffusion.attention.sites import carries_words
-from core.diffusion.conditioning import Inputs
+from core.diffusion.conditioning import Inputs, Role
 from core.diffusion.inversion.inversion import Inversion
+from core.diffusion.inversion.sampling_rules import Outputs
 from core.diffusion.inversion.trace import mean_maps
 from core.diffusion.requests import Denoised, Reached, Rows, Solver, denoise
-from core.diffusion.schedule import Schedule, guided
+from core.diffusion.schedule import Schedule
 
 
 @final
@@ -41,12 +42,13 @@ class Edited:
 
 def sample_edit(edit: Edit, inversion: Inversion, schedule: Schedule) -> Solver[Edited]:
     """Samples the target prompt; the source follows the inversion's own path and is evaluated only where read."""
+    schedule = schedule.last(len(inversion.path) - 1)
     latent, region = inversion.path[0], None
     regions = None if edit.plan.blend is None else WordRegions(edit.plan.blend)
     for index, timestep in enumerate(schedule.timesteps):
-        group = _Group(edit, index)
-        seen = yield from denoise(group.rows(inversion, latent, timestep))
-        latent = schedule.step(latent, group.combine(seen), timestep)
+        group = _Group(edit, inversion, index)
+        seen = yield from denoise(group.rows(latent, timestep))
+        latent = inversion.rule.advance(schedule, latent, group.outputs(seen), index=index)
         if regions is not None and edit.plan.blend is not None:
             words = mean_maps(seen)
             regions.add(words[[group.source(Branch.CONDITIONAL), group.target(Branch.CONDITIONAL)]])
@@ -61,9 +63,12 @@ def sample_edit(edit: Edit, inversion: Inversion, schedule: Schedule) -> Solver[
 class _Group:
     """The rows of one timestep: the target's branches, then the source's where a rule reads them."""
 
-    def __init__(self, edit: Edit, index: int) -> None:
+    def __init__(self, edit: Edit, inversion: Inversion, index: int) -> None:
         self._edit = edit
         self._index = index
+        self._theirs = _target_inputs(edit, inversion, index)
+        self._ours = inversion.conditioning.at(index, edit.source, Role.SOURCE)
+        self._source_latent = inversion.path[index]
         # At guidance 1 the unconditional branch has no weight.
         self._targets = list(Branch) if edit.guidance != 1.0 else [Branch.CONDITIONAL]
         self._sources = [branch for branch in edit.plan.sources(index) if branch in self._targets]
@@ -74,14 +79,10 @@ class _Group:
     def source(self, branch: Branch) -> int:
         return len(self._targets) + self._sources.index(branch)
 
-    def rows(self, inversion: Inversion, latent: Tensor, timestep: int) -> Rows:
-        edit, index = self._edit, self._index
-        theirs = inversion.conditioning.at(index, edit.target)
-        if index >= edit.value_stop:
-            theirs = Inputs(edit.target, edit.target, theirs.null)
-        ours = inversion.conditioning.at(index, edit.source)
-        inputs = [(theirs, branch) for branch in self._targets] + [(ours, branch) for branch in self._sources]
-        latents = [latent] * len(self._targets) + [inversion.path[index]] * len(self._sources)
+    def rows(self, latent: Tensor, timestep: int) -> Rows:
+        inputs = [(self._theirs, branch) for branch in self._targets]
+        inputs += [(self._ours, branch) for branch in self._sources]
+        latents = [latent] * len(self._targets) + [self._source_latent] * len(self._sources)
         return Rows(
             torch.stack(latents),
             timestep,
@@ -89,15 +90,18 @@ class _Group:
             values=torch.stack([_value(given, branch) for given, branch in inputs]),
             layout_rows=self._layout_rows(len(inputs)),
             carry=join_carries([(0, carry) for carry in self._carries()]),
-            record=carries_words if edit.plan.blend is not None else None,
+            record=carries_words if self._edit.plan.blend is not None else None,
         )
 
-    def combine(self, seen: Denoised) -> Tensor:
-        """The target's guided output."""
-        conditional = seen.output[self.target(Branch.CONDITIONAL)]
-        if Branch.UNCONDITIONAL not in self._targets:
-            return conditional
-        return guided(seen.output[self.target(Branch.UNCONDITIONAL)], conditional, self._edit.guidance)
+    def outputs(self, seen: Denoised) -> Outputs:
+        """What the target's step is made of."""
+        guided = Branch.UNCONDITIONAL in self._targets
+        return Outputs(
+            seen.output[self.target(Branch.CONDITIONAL)],
+            seen.output[self.target(Branch.UNCONDITIONAL)] if guided else None,
+            self._edit.guidance,
+            self._theirs.noise,
+        )
 
     def _layout_rows(self, count: int) -> Tensor | None:
         rows = list(range(count))
@@ -112,6 +116,12 @@ class _Group:
             for rule in self._edit.plan.active(self._index)
             if isinstance(rule.what, CarryWords)
         ]
+
+
+def _target_inputs(edit: Edit, inversion: Inversion, index: int) -> Inputs:
+    """What feeds the target: its own text alone once the window of learned inputs is over."""
+    given = inversion.conditioning.at(index, edit.target, Role.TARGET)
+    return given if index < edit.value_stop else given._replace(key=edit.target, value=edit.target)
 
 
 def _key(given: Inputs, branch: Branch) -> Tensor:

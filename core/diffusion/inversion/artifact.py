@@ -8,6 +8,7 @@ from safetensors.torch import load, save
 
 from core.diffusion.conditioning import load_conditioning
 from core.diffusion.inversion.inversion import Inversion
+from core.diffusion.inversion.sampling_rules import load_rule
 from core.diffusion.requests import Tensors
 from core.domain.inversion_specs import InversionSpec
 from core.domain.specs import Fit
@@ -49,4 +50,6 @@ def unpack_inversion(data: bytes, *, device: str) -> tuple[Inversion, Header]:
     header = Header.model_validate_json(json.loads(data[8 : 8 + length])["__metadata__"][_HEADER])
     learned = {name.removeprefix(_LEARNED): tensor for name, tensor in tensors.items() if name.startswith(_LEARNED)}
     conditioning = load_conditioning(header.spec, learned)
-    return Inversion(conditioning, tensors["trace"], tensors["path"], tensors["word_maps"]), header
+    trace = tensors["trace"]
+    rule = load_rule(header.spec, trace)
+    return Inversion(conditioning, trace, tensors["path"], tensors["word_maps"], rule=rule), header

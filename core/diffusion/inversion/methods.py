@@ -1,25 +1,67 @@
 """Every inversion method by its specification."""
 
 from core.diffusion.inversion.ddim import invert_ddim
+from core.diffusion.inversion.direct import invert_direct
+from core.diffusion.inversion.edit_friendly import invert_edit_friendly
 from core.diffusion.inversion.inversion import Inversion
+from core.diffusion.inversion.negative_prompt import invert_negative_prompt
 from core.diffusion.inversion.null_text import invert_null_text
 from core.diffusion.inversion.stylediffusion import invert_stylediffusion
+from core.diffusion.inversion.text_embedding import invert_text_embedding
 from core.diffusion.inversion.trace import Subject
+from core.diffusion.inversion.value_embedding import invert_value_embedding
 from core.diffusion.requests import Solver, Tensors
 from core.diffusion.schedule import Schedule
-from core.domain.inversion_specs import InversionSpec, NullTextSpec, StyleDiffusionSpec
+from core.domain.inversion_specs import (
+    DdimSpec,
+    DirectSpec,
+    EditFriendlySpec,
+    InversionSpec,
+    NegativePromptSpec,
+    NullTextSpec,
+    ProximalSpec,
+    StyleDiffusionSpec,
+    TextEmbeddingSpec,
+    ValueEmbeddingSpec,
+)
 
 
 def invert(
     spec: InversionSpec, subject: Subject, schedule: Schedule, *, seed: int, resume: Tensors | None = None
 ) -> Solver[Inversion]:
-    """The solver of a specification; `resume` is the state of an earlier `Reached`, on whatever device."""
+    """The solver of a specification; `resume` is the state of an earlier `Reached`, on whatever device.
+
+    Methods that learn nothing leave no state behind and start anew.
+    """
+    match spec:
+        case DdimSpec():
+            return invert_ddim(spec, subject, schedule)
+        case NegativePromptSpec() | ProximalSpec():
+            return invert_negative_prompt(spec, subject, schedule)
+        case DirectSpec():
+            return invert_direct(spec, subject, schedule)
+        case EditFriendlySpec():
+            return invert_edit_friendly(spec, subject, schedule, seed=seed)
+        case _:
+            return _learn(spec, subject, schedule, seed=seed, resume=resume)
+
+
+def _learn(
+    spec: StyleDiffusionSpec | ValueEmbeddingSpec | TextEmbeddingSpec | NullTextSpec,
+    subject: Subject,
+    schedule: Schedule,
+    *,
+    seed: int,
+    resume: Tensors | None,
+) -> Solver[Inversion]:
     if resume is not None:
         resume = {name: tensor.to(subject.latent.device) for name, tensor in resume.items()}
     match spec:
         case StyleDiffusionSpec():
             return invert_stylediffusion(spec, subject, schedule, seed=seed, resume=resume)
+        case ValueEmbeddingSpec():
+            return invert_value_embedding(spec, subject, schedule, resume=resume)
+        case TextEmbeddingSpec():
+            return invert_text_embedding(spec, subject, schedule, resume=resume)
         case NullTextSpec():
             return invert_null_text(spec, subject, schedule, resume=resume)
-        case _:
-            return invert_ddim(spec, subject, schedule)
