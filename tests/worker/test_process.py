@@ -5,6 +5,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep
 from typing import Self
 
 import pytest
@@ -15,6 +16,7 @@ from core.queue.app import make_app
 from core.queue.wakeups import CeleryWakeUps
 from core.settings import Settings
 from core.wiring import build_database, build_store, migrate
+from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
 from tests.stack.fakes import load
 from tests.stack.processes import WorkerProcess, wait_until
@@ -168,6 +170,21 @@ def test_a_stopped_worker_that_comes_back_is_refused(distributed: Deployment) ->
 
     assert (status, done.fence) == (0, 2)
     assert load(distributed.database, job) == done
+
+
+def test_a_database_that_crashes_and_comes_back_loses_no_job(
+    distributed: Deployment, postgres_server: Postgres
+) -> None:
+    job = distributed.invert()
+    with distributed.worker():
+        distributed.wait_for_steps(5)
+        postgres_server.kill()
+        sleep(1)
+        postgres_server.start()
+
+        done = distributed.wait_for(job, JobState.SUCCEEDED)
+
+    assert len(done.artifacts) == 3
 
 
 def test_an_embedded_folder_has_one_worker(embedded: Deployment) -> None:
