@@ -1,5 +1,6 @@
-"""`python -m stylediffusion` is the command `stylediffusion`."""
+"""`python -m stylediffusion` is the command line, for whoever starts it as a process of his own."""
 
 from stylediffusion.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,173 +1,149 @@
-"""API and worker under one supervisor, with everything they keep in one folder."""
+"""The whole service on one machine: API and worker as processes on one data folder, kept running until told to stop."""
 
 import fcntl
 import os
-import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import urllib.error
+import urllib.request
+from contextlib import ExitStack, closing
 from pathlib import Path
-from threading import Event
-from typing import final
+from typing import IO, Final, Self, final
 
-import click
-import httpx
-
-from core.domain.errors import Unavailable
+from core.domain.errors import ErrorCode, InputError, Unavailable
 from core.settings import Settings
-from core.usecases.keys import list_keys, make_key
+from core.usecases.keys import Scope, list_keys, make_key
 from core.wiring import build_database, migrate
-from stylediffusion.parts import SUPERVISED
+from stylediffusion.children import Child
+from stylediffusion.connection import KEY_FILE, save_address, save_key
+from stylediffusion.listening import listen
 
-HOST = "127.0.0.1"
-TENANT = "default"
-KEY_FILE = "api-key"  # readable by its owner only; what the commands of this machine use
-
-_READY_SECONDS = 120.0  # a slow machine reads its model from a cold disk
-_DRAIN_SECONDS = 30.0  # for a worker to finish its timestep, keep a checkpoint and give its jobs back
-_RESTARTS = 5  # within _RESTART_WINDOW_SECONDS; more means that restarting does not help
-_RESTART_WINDOW_SECONDS = 60.0
-
-
-def run_embedded(settings: Settings, *, port: int) -> int:
-    """Runs the service until SIGINT or SIGTERM; the exit status.
-
-    Raises:
-        Unavailable: the port or the folder is taken, or a part does not start.
-    """
-    stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with _only_service(settings.data_dir):
-        _refuse_taken(port)
-        migrate(settings)
-        token = _first_key(settings)
-        parts = [Part("worker", ["worker"], settings), Part("api", ["api", "--port", str(port)], settings)]
-        try:
-            for part in parts:
-                part.start()
-            if _wait_until_ready(parts, port, stop):
-                _announce(settings, port, token)
-            while not stop.wait(0.2):
-                for part in parts:
-                    part.keep_alive()
-        finally:
-            click.echo("Stopping; unfinished work goes on at the next start.")
-            for part in parts:
-                part.stop()
-    return 0
+_READY_SECONDS: Final = 60.0
+# A worker finishes the timestep it is at and packs a checkpoint; on a CPU with a large model that may take a minute.
+_DRAIN_SECONDS: Final = 90.0
+_HOST: Final = "127.0.0.1"
+_TENANT: Final = "local"
 
 
 @final
-class Part:
-    """One child process, restarted when it dies; it ends with us, even if we are killed."""
+class Embedded:
+    """API and worker of one data folder; `with` starts and stops them."""
 
-    def __init__(self, name: str, arguments: list[str], settings: Settings) -> None:
-        self.name = name
-        self._command = [sys.executable, "-m", "stylediffusion", *arguments]
-        self._environment = {
-            "LOG_LEVEL": "warning",  # a person watches; what it says is rare and matters
-            **os.environ,
-            "DATA_DIR": str(settings.data_dir),
-            "SLOTS": str(settings.slots),
-            SUPERVISED: "1",
-        }
-        self._process: subprocess.Popen[bytes] | None = None
-        self._starts: list[float] = []
+    def __init__(self, settings: Settings, *, port: int) -> None:
+        """Starts nothing yet.
 
-    def start(self) -> None:
-        """Starts the process in a session of its own: Ctrl-C reaches us alone, and we stop it in order."""
-        self._starts.append(time.monotonic())
-        self._process = subprocess.Popen(
-            self._command, env=self._environment, stdin=subprocess.PIPE, start_new_session=True
-        )
-
-    def keep_alive(self) -> None:
-        """Starts the process again if it has died.
+        Args:
+            settings: of an embedded service.
+            port: where the API listens, on the loopback alone; 0 takes any that is free.
 
         Raises:
-            Unavailable: it died too often.
+            InputError: the settings name a database, a broker or a bucket.
         """
-        if self._process is None or self._process.poll() is None:
-            return
-        recent = [start for start in self._starts if time.monotonic() - start < _RESTART_WINDOW_SECONDS]
-        if len(recent) > _RESTARTS:
-            raise Unavailable(f"The {self.name} keeps dying (status {self._process.returncode}); see its output above.")
-        click.echo(f"The {self.name} died with status {self._process.returncode}; starting it again.", err=True)
-        time.sleep(0.2 * len(recent))
-        self.start()
+        if settings.database_url or settings.redis_url or settings.s3_bucket:
+            raise InputError(
+                ErrorCode.VALIDATION,
+                "`up` is the embedded service; with DATABASE_URL, REDIS_URL or S3_BUCKET set, start `stylediffusion "
+                "migrate`, `api` and `worker` one by one.",
+            )
+        # Wherever the processes run, the folder is the same.
+        self._settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
+        self._port = port
+        self._children: tuple[Child, ...] = ()
+        self.new_key: str | None = None
 
-    def stop(self) -> None:
-        """Lets the process end in order, and kills it if it does not."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(_DRAIN_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            folder = self._settings.data_dir
+            stack.enter_context(_only_owner(folder))
+            listener = stack.enter_context(closing(listen(_HOST, self._port)))
+            self.url = f"http://{_HOST}:{listener.getsockname()[1]}"
+            migrate(self._settings)
+            self.new_key = self._make_first_key()
+            save_address(folder, self.url)
+            stack.callback(self._stop)
+            self._start(listener)
+            self._wait_until_ready()
+            self._stack = stack.pop_all()
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
-@contextmanager
-def _only_service(data_dir: Path) -> Iterator[None]:
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / "up.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Unavailable(f"Another service runs on {data_dir}; stop it, or choose another folder.") from error
-        yield
+    @property
+    def greeting(self) -> str:
+        """What its user has to know."""
+        file = self._settings.data_dir / KEY_FILE
+        key = f"The API key lies in {file}." if self.new_key is None else f"API key, shown this once: {self.new_key}"
+        return f"StyleDiffusion is up: {self.url} (API reference at /docs)\n{key}\nCtrl-C stops it; nothing is lost."
 
+    @property
+    def worker(self) -> Child:
+        """The process that computes."""
+        return self._children[1]
 
-def _refuse_taken(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise Unavailable(f"Port {port} is taken; choose another with --port.") from error
+    def mind(self) -> None:
+        """Starts again what has ended.
 
+        Raises:
+            Unavailable: a process ends again and again.
+        """
+        for child in self._children:
+            child.mind()
 
-def _first_key(settings: Settings) -> str | None:
-    """The key made at the first start, None at every later one."""
-    database = build_database(settings)
-    if list_keys(database):
-        return None
-    _, token = make_key(database, TENANT, name="first start")
-    file = settings.data_dir / KEY_FILE
-    file.touch(mode=0o600)
-    file.write_text(token + "\n")
-    return token
-
-
-def _wait_until_ready(parts: list[Part], port: int, stop: Event) -> bool:
-    give_up_at = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < give_up_at:
-        if stop.wait(0.1):
-            return False
-        for part in parts:
-            part.keep_alive()
-        try:
-            if httpx.get(f"http://{HOST}:{port}/readyz", timeout=5).is_success:
-                return True
-        except httpx.TransportError:
-            continue
-    raise Unavailable(f"The API did not become ready within {_READY_SECONDS:.0f} seconds.")
-
-
-def _announce(settings: Settings, port: int, token: str | None) -> None:
-    click.echo(f"StyleDiffusion is up: http://{HOST}:{port}  (API reference at /docs)")
-    if token is None:
-        click.echo(
-            f"The API key is the one printed at the first start; it also lies in {settings.data_dir / KEY_FILE}."
+    def _start(self, listener: socket.socket) -> None:
+        environment = _environment(self._settings)
+        descriptor = listener.fileno()
+        # The socket stays open here, so that callers wait, and are not refused, while the API starts again.
+        self._children = (
+            Child("api", f"--fd={descriptor}", environment=environment, descriptors=[descriptor]),
+            Child("worker", environment=environment),
         )
-    else:
-        click.echo(f"API key, shown this once: {token}")
-        click.echo(f"The commands on this machine read it from {settings.data_dir / KEY_FILE}.")
-    click.echo("Ctrl-C stops it; nothing is lost.")
+
+    def _stop(self) -> None:
+        for child in self._children:
+            child.terminate()
+        for child in self._children:
+            child.wait(_DRAIN_SECONDS)
+
+    def _wait_until_ready(self) -> None:
+        give_up_at = time.monotonic() + _READY_SECONDS
+        while not _ready(self.url):
+            self.mind()
+            if time.monotonic() > give_up_at:
+                raise Unavailable(f"The API does not get ready within {_READY_SECONDS:g} seconds.")
+            time.sleep(0.1)
+
+    def _make_first_key(self) -> str | None:
+        with closing(build_database(self._settings)) as database:
+            if list_keys(database):
+                return None
+            _, key = make_key(database, _TENANT, name="first start", scopes=Scope)
+        save_key(self._settings.data_dir, key)
+        return key
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """What the processes read the same settings from, whatever else was set outside."""
+    outside = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
+    # A person watches: what is said at this level is rare and matters.
+    changed = {"log_level": "warning"} | settings.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    return outside | {name.upper(): str(value) for name, value in changed.items()}
+
+
+def _only_owner(folder: Path) -> IO[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / "up.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise Unavailable(f"Another `stylediffusion up` uses {folder}; stop it, or choose another --data.") from error
+    return lock
+
+
+def _ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:  # noqa: S310 - our own address
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

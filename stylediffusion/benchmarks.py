@@ -1,0 +1,78 @@
+"""What the commands of `bench` do: run, write, and print what came of it."""
+
+import json
+import time
+from pathlib import Path
+from typing import Final
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from core.evaluation.benchmark_scenes.contenders import Contender, Kind
+from core.evaluation.benchmark_scenes.rows import RowFile
+from core.evaluation.benchmark_scenes.runner import Laboratory, run_cases
+from core.evaluation.benchmark_scenes.sheet import draw_sheet
+from core.evaluation.benchmark_scenes.summary import Summary, summarise
+from core.images import to_png
+from core.settings import Settings
+from core.wiring import build_model
+from stylediffusion.progress import progress_bar
+
+# Lines of the sheet: more cannot be taken in.
+_SHEET_SCENES: Final = 8
+
+
+def run_scenes(count: int, out: Path, *, seed: int, threads: int) -> None:
+    """Leaves rows, pictures, a contact sheet and a summary in a folder, and prints the summary.
+
+    Raises:
+        InputError: the folder holds rows of another setup.
+    """
+    torch.set_num_threads(threads)
+    console, started = Console(), time.monotonic()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    laboratory = Laboratory.open(build_model(Settings(model="pocket")), device=device)
+    file = RowFile(out, laboratory.setup(seed=seed))
+    wanted = count * len(Kind) * len(Contender)
+    with progress_bar(console, f"{count} scenes") as on_progress:
+        run_cases(laboratory, file, scenes=count, seed=seed, done=lambda _: on_progress(len(file.rows) / wanted))
+    rows = [row for row in file.rows if row.scene < count]
+    summary = summarise(rows)
+    (out / "summary.json").write_text(json.dumps(summary.as_json(), indent=1))
+    (out / "sheet.png").write_bytes(to_png(draw_sheet(file, scenes=min(count, _SHEET_SCENES), seed=seed)))
+    _print(summary, console)
+    console.print(
+        f"{len(rows)} rows in {out / 'rows.jsonl'}, figures in {out / 'summary.json'}, pictures in {out / 'sheet.png'}; "
+        f"{time.monotonic() - started:.0f} seconds.",
+        soft_wrap=True,
+    )
+
+
+def _print(summary: Summary, console: Console) -> None:
+    inversions = Table(
+        "inversion", "dB to the source", "dB to the autoencoder", "worst", "UNet passes", title="Reconstruction"
+    )
+    for one in summary.fidelities:
+        passes = f"{one.forwards:.0f} + {one.backwards:.0f} backward"
+        figures = (one.psnr_source, one.psnr_autoencoder, one.worst_psnr_autoencoder)
+        inversions.add_row(one.inverter, *(f"{value:.1f}" for value in figures), passes)
+    rates = Table(
+        "edit", "contender", "success", "where generation succeeds", "background dB", "object dB", title="Edits"
+    )
+    for rate in summary.rates:
+        possible = "" if rate.possible is None else f"{rate.possible:.0%} of {rate.possible_scenes}"
+        kept = (_decibels(rate.background_psnr), _decibels(rate.object_psnr))
+        rates.add_row(rate.kind, rate.contender, f"{rate.success:.0%} of {rate.scenes}", possible, *kept)
+    differences = Table(
+        "measure", "edits", "to", "difference", "95 % interval", title=f"{next(iter(Contender))} minus others"
+    )
+    for difference in summary.differences:
+        interval = f"{difference.low:+.2f} … {difference.high:+.2f}"
+        kind = difference.kind or "all"
+        differences.add_row(difference.measure, kind, difference.other, f"{difference.mean:+.2f}", interval)
+    console.print(inversions, rates, differences)
+
+
+def _decibels(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"

@@ -1,0 +1,105 @@
+"""Processes of ours that are kept running, and that never outlive the one that started them."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final, final
+
+from core.domain.errors import Unavailable
+
+# A process that ends so soon after its start was not stopped by an accident of its work.
+_SETTLED_SECONDS: Final = 60.0
+_MOST_STARTS: Final = 4
+
+
+@final
+class Child:
+    """One command of the command line as a process.
+
+    It has a session of its own, so that a terminal's Ctrl-C reaches only its parent, and holds one end of a pipe by
+    which it learns when that parent is gone, however it went.
+    """
+
+    def __init__(self, *arguments: str, environment: Mapping[str, str], descriptors: Sequence[int] = ()) -> None:
+        self.name = arguments[0]
+        self._command = [sys.executable, "-m", "stylediffusion", *arguments, "--with-parent"]
+        self._environment = dict(environment)
+        self._descriptors = tuple(descriptors)
+        self._early_ends = 0
+        self._start()
+
+    @property
+    def pid(self) -> int:
+        """The running process; another one after a restart."""
+        return self._process.pid
+
+    def mind(self) -> None:
+        """Starts it again where it has ended, after several ends in a row not before some seconds have passed.
+
+        Raises:
+            Unavailable: it ends again and again.
+        """
+        if self.ended() is None:
+            return
+        if self._start_again_at is None:
+            self._count_end()
+            self._start_again_at = time.monotonic() + self._early_ends - 1
+        if time.monotonic() >= self._start_again_at:
+            self._start()
+
+    def ended(self) -> int | None:
+        """The exit status, None while it runs."""
+        return self._process.poll()
+
+    def terminate(self) -> None:
+        """Asks it to end in good order."""
+        if self.ended() is None:
+            self._process.terminate()
+
+    def wait(self, seconds: float) -> None:
+        """Returns when it has ended; kills it when the time is up."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """Ends it at once; its lease brings its jobs back."""
+        self._process.kill()
+        self._process.wait()
+
+    def _count_end(self) -> None:
+        lived_seconds = time.monotonic() - self._started_at
+        self._early_ends = 1 if lived_seconds > _SETTLED_SECONDS else self._early_ends + 1
+        if self._early_ends >= _MOST_STARTS:
+            raise Unavailable(
+                f"The {self.name} has ended {self._early_ends} times in a row, last with status {self.ended()}; its "
+                "own words stand above."
+            )
+
+    def _start(self) -> None:
+        self._started_at = time.monotonic()
+        self._start_again_at: float | None = None
+        self._process = subprocess.Popen(
+            self._command,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            pass_fds=self._descriptors,
+            start_new_session=True,
+        )
+
+
+def end_with_parent() -> None:
+    """From now on this process terminates itself when its standard input is closed: its parent is gone."""
+
+    def watch() -> None:
+        # Not sys.stdin: a thread inside its lock would spoil the interpreter's own end.
+        while os.read(0, 1):
+            continue
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()

@@ -1,0 +1,27 @@
+"""`bench`: how good the methods are, in numbers."""
+
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def bench() -> None:
+    """Measure the methods."""
+
+
+@bench.command()
+@click.option("--n", "count", type=click.IntRange(1), default=40, show_default=True, help="Scenes; three edits each.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("out/bench/scenes"), show_default=True
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another one draws other scenes.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
+def scenes(*, count: int, out: Path, seed: int, threads: int) -> None:
+    """Edit drawn scenes with every method and let the judge read the results.
+
+    A run that was stopped goes on where it stood.
+    """
+    from stylediffusion.benchmarks import run_scenes
+
+    run_scenes(count, out, seed=seed, threads=threads)

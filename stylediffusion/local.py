@@ -1,0 +1,108 @@
+"""The command line without a service: the same checks, the same algorithms, in this process."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, final
+
+from core.diffusion.inversion.artifact import unpack_inversion
+from core.domain.errors import ErrorCode, InputError
+from core.domain.specs import EditMethod, Fit, InversionMethod, Output, resolve_edit, resolve_inversion
+from core.domain.studio import Finished, Observer, Reached
+from core.images import read_image, to_png
+from core.settings import Settings
+from core.usecases.checks import check_prompt, check_words, prompt_warnings
+from stylediffusion.outcome import Outcome, file_name
+from worker.loading import load_studio
+
+OnProgress = Callable[[float], None]  # the share that is done
+
+_SOURCE = "source.png"
+_INVERSION = "inversion.safetensors"
+
+
+@final
+class LocalStudio:
+    """One loaded model."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._studio = load_studio(settings)
+
+    def invert(
+        self,
+        photo: bytes,
+        source_prompt: str,
+        *,
+        method: str,
+        parameters: Mapping[str, Any],
+        fit: str,
+        seed: int,
+        on_progress: OnProgress,
+    ) -> Outcome:
+        """An inversion; its files are all that `edit` needs.
+
+        Raises:
+            InputError: the picture, the sentence or a parameter is at fault.
+        """
+        model = self._studio.model
+        spec = resolve_inversion(InversionMethod(method), parameters, model.defaults)
+        check_prompt(model, "/source_prompt", source_prompt)
+        picture = to_png(read_image(photo))
+        finished = self._studio.invert(
+            picture, source_prompt, spec, fit=Fit(fit), seed=seed, observe=_observer(on_progress), resume=None
+        )
+        return _outcome(finished, prompt_warnings(model, source_prompt), also={_SOURCE: picture})
+
+    def edit(
+        self,
+        inversion: Path,
+        target_prompt: str,
+        *,
+        method: str,
+        parameters: Mapping[str, Any],
+        output: str,
+        seed: int,
+        on_progress: OnProgress,
+    ) -> Outcome:
+        """An edit of what `invert` has written, named by its folder or by the file in it.
+
+        Raises:
+            InputError: as `invert`, or there is no inversion.
+        """
+        model = self._studio.model
+        data, picture = _read_inversion(inversion)
+        spec = resolve_edit(EditMethod(method), parameters)
+        _, header = unpack_inversion(data, device="cpu")
+        source, target = check_prompt(model, "/source_prompt", header.prompt), target_prompt
+        check_words(spec, source, check_prompt(model, "/target_prompt", target))
+        finished = self._studio.edit(
+            data, picture, target, spec=spec, output=Output(output), seed=seed, observe=_observer(on_progress)
+        )
+        return _outcome(finished, prompt_warnings(model, target))
+
+
+def _observer(on_progress: OnProgress) -> Observer:
+    def observe(reached: Reached) -> None:
+        on_progress(reached.timestep / reached.timesteps)
+
+    return observe
+
+
+def _outcome(finished: Finished, warnings: tuple[str, ...], *, also: dict[str, bytes] | None = None) -> Outcome:
+    files = {file_name(file.name, file.media_type): file.data for file in finished.files}
+    return Outcome(
+        files=(also or {}) | files,
+        result=json.loads(json.dumps(finished.result)),
+        warnings=(*warnings, *finished.warnings),
+        seconds=finished.metrics.get("compute_seconds"),
+    )
+
+
+def _read_inversion(path: Path) -> tuple[bytes, bytes]:
+    folder = path if path.is_dir() else path.parent
+    file = folder / _INVERSION if path.is_dir() else path
+    for needed in (file, folder / _SOURCE):
+        if not needed.is_file():
+            detail = f"There is no {needed}; INVERSION is a folder that `invert --local` wrote, or its {_INVERSION}."
+            raise InputError(ErrorCode.VALIDATION, detail)
+    return file.read_bytes(), (folder / _SOURCE).read_bytes()
