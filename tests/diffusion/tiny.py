@@ -8,13 +8,16 @@ from typing import Any, final
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from core.diffusion.attention.control import Control
 from core.diffusion.backbone import Backbone
-from core.diffusion.calls import Predictor
+from core.diffusion.calls import Predictor, denoise_groups, descend_groups
+from core.diffusion.driver import drive
 from core.diffusion.inversion.trace import Subject
+from core.diffusion.requests import Answer, Denoise, Descend, Reached, Result, Solver, Tensors
 
 _WIDTH = 16
 _VAE = {
@@ -91,6 +94,40 @@ class Watched:
         if control is not None:
             self.controls.append(control)
         return self._predictor.predict(latents, timesteps, keys, control=control)
+
+
+def losses_of(solver: Solver[Result], predictor: Predictor) -> tuple[Result, list[list[float]]]:
+    """A solver's result, and the losses of each of its inner steps by timestep."""
+    losses: list[list[float]] = [[]]
+    answer: Answer = None
+    while True:
+        try:
+            request = solver.send(answer)
+        except StopIteration as stop:
+            return stop.value, [row for row in losses if row]
+        match request:
+            case Denoise():
+                with torch.no_grad():
+                    (answer,) = denoise_groups(predictor, [request.rows])
+            case Descend():
+                (descended,) = descend_groups(predictor, [request])
+                losses[-1].append(descended.loss)
+                answer = descended
+            case Reached():
+                losses.append([])
+                answer = None
+
+
+def states_of(solver: Solver[Any], predictor: Predictor) -> list[Tensors]:
+    """The state at every timestep at which a solver has one, as a file would hold it."""
+    states: list[Tensors] = []
+
+    def observe(reached: Reached) -> None:
+        if reached.state is not None:
+            states.append(load(save({name: tensor.contiguous() for name, tensor in reached.state().items()})))
+
+    drive(solver, predictor, observe)
+    return states
 
 
 def _new(kind: Any, config: Mapping[str, Any]) -> Any:
