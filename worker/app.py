@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from datetime import timedelta
 
 from celery import Celery
-from celery.platforms import SecurityWarning
 from celery.signals import worker_shutting_down
 
 from core.domain.ports import Database
@@ -79,7 +78,7 @@ def _consume(app: Celery, tools: Tools, *, slots: int) -> int:
     app.task(name=TASK)(on_wake_up)
     worker_shutting_down.connect(on_shutdown, weak=False)
     # Celery warns root because of pickle; these messages are JSON and carry nothing.
-    warnings.filterwarnings("ignore", category=SecurityWarning)
+    warnings.filterwarnings("ignore", message=r"(?s).*superuser privileges")
     try:
         worker = app.Worker(
             pool_cls="threads",
