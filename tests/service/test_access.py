@@ -21,6 +21,11 @@ def _ask(service: Harness, method: str, path: str, headers: dict[str, str]) -> R
     return service.client.request(method, path, headers=headers, json={} if method == "post" else None)
 
 
+def _listed(service: Harness, path: str, headers: dict[str, str]) -> list[object]:
+    items: list[object] = service.client.get(path, headers=headers).json()["items"]
+    return items
+
+
 def test_every_other_route_refuses_a_caller_without_a_key(service: Harness) -> None:
     del service.client.headers["Authorization"]
     guarded = [(method, path) for method, path in _operations(service) if path not in OPEN]
@@ -66,34 +71,32 @@ def test_another_tenant_finds_nothing(anywhere: Harness) -> None:
     inversion = anywhere.invert()
     anywhere.work()
     edit = anywhere.edit(inversion_id=inversion["id"])
+    image_id = inversion["inputs"]["image_id"]
+    owned = {"/images": [image_id], "/inversions": [inversion["id"]], "/edits": [edit["id"]]}
+    owned["/jobs"] = [*owned["/inversions"], *owned["/edits"]]
     other = anywhere.key("other")
-    ids = {
-        "/images/{image_id}": [inversion["inputs"]["image_id"]],
-        "/inversions/{job_id}": [inversion["id"]],
-        "/edits/{job_id}": [edit["id"]],
-        "/jobs/{job_id}": [inversion["id"], edit["id"]],
-    }
+
     seen = [
         problem(_ask(anywhere, method, path.format(job_id=own, image_id=own, name="image"), other))
         for method, path in _operations(anywhere)
-        for prefix, owned in ids.items()
-        if path.startswith(prefix)
-        for own in owned
-    ]
-    lists = [anywhere.client.get(path, headers=other).json()["items"] for path in ("/jobs", "/inversions", "/edits")]
-    used = [
-        anywhere.client.post(
-            "/edits", json={"inversion_id": inversion["id"], "target_prompt": "a star"}, headers=other
-        ),
-        anywhere.client.post(
-            "/inversions", json=anywhere.inversion(image={"id": ids["/images/{image_id}"][0]}), headers=other
-        ),
+        for collection, ids in owned.items()
+        if path.startswith(f"{collection}/")
+        for own in ids
     ]
 
     assert len(seen) >= 25
     assert set(seen) == {(404, "NOT_FOUND")}
-    assert lists == [[], [], []]
-    assert {problem(answer) for answer in used} == {(404, "NOT_FOUND")}
+    assert [_listed(anywhere, path, other) for path in ("/jobs", "/inversions", "/edits")] == [[], [], []]
+
+
+def test_another_tenant_can_use_nothing(service: Harness) -> None:
+    inversion = service.invert()
+    edit = {"inversion_id": inversion["id"], "target_prompt": "a star"}
+    again = service.inversion(image={"id": inversion["inputs"]["image_id"]})
+    other = service.key("other")
+
+    for path, body in (("/edits", edit), ("/inversions", again)):
+        assert problem(service.client.post(path, json=body, headers=other)) == (404, "NOT_FOUND")
 
 
 def test_equal_work_of_two_tenants_is_done_twice(service: Harness) -> None:
