@@ -80,17 +80,19 @@ def text_of(backbone: Backbone, sentence: str) -> Tensor:
 
 @final
 class Watched:
-    """A predictor that notes the rows of each call, and whether it was made for a gradient."""
+    """A predictor that notes the latents of each call, their number, and whether it was made for a gradient."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
         self.rows: list[int] = []
         self.descents: list[bool] = []
+        self.latents: list[Tensor] = []
         self.controls: list[Control] = []
 
     def predict(self, latents: Tensor, timesteps: Tensor, keys: Tensor, *, control: Control | None) -> Tensor:
         self.rows.append(len(latents))
         self.descents.append(torch.is_grad_enabled())
+        self.latents.append(latents)
         if control is not None:
             self.controls.append(control)
         return self._predictor.predict(latents, timesteps, keys, control=control)
