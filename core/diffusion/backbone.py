@@ -124,7 +124,7 @@ class Backbone:
         return tensor.permute(2, 0, 1)[None] / 127.5 - 1
 
     def _load(self, kind: Any, folder: Path, dtype: torch.dtype) -> Any:
-        return kind.from_pretrained(folder).to(self.device, dtype).eval().requires_grad_(False)
+        return kind.from_pretrained(folder, dtype=dtype).to(self.device).eval().requires_grad_(False)
 
     def _check_widths(self) -> None:
         text, image = self._text.config.hidden_size, self._vision.config.hidden_size
