@@ -22,9 +22,12 @@ class Poller:
         self._finished = finished
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._anyone = asyncio.Event()
+        self._released = False
 
     async def wait(self, job_id: str, *, seconds: float) -> None:
         """Returns when the job is done, and at the latest after these seconds."""
+        if self._released:
+            return
         done = asyncio.Event()
         self._waiting.setdefault(job_id, set()).add(done)
         self._anyone.set()
@@ -35,6 +38,13 @@ class Poller:
             pass
         finally:
             self._leave(job_id, done)
+
+    def release(self) -> None:
+        """Lets everyone go, now and from now on: the process is ending."""
+        self._released = True
+        for waiting in self._waiting.values():
+            for done in waiting:
+                done.set()
 
     async def look(self) -> None:
         """Sleeps while nobody waits; else looks once and wakes those whose jobs are done."""

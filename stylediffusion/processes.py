@@ -24,19 +24,9 @@ def run_api(settings: Settings, listener: socket.socket) -> None:
     Raises:
         Unavailable: the database does not answer, or its tables are not up to date.
     """
-    import uvicorn
+    from service.server import make_server
 
-    from service.app import build_ports, create_app
-
-    ports = build_ports(settings)
-    config = uvicorn.Config(
-        create_app(settings, build=lambda _: ports),
-        log_config=None,
-        access_log=False,
-        # Callers who wait for a job ask again elsewhere, or when this process is back.
-        timeout_graceful_shutdown=3,
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+    make_server(settings).run(sockets=[listener])
 
 
 def run_worker(settings: Settings) -> int:

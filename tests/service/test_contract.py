@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import schemathesis
-import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
@@ -20,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 
 from core.settings import Settings
 from service.app import create_app
+from service.server import make_server
 from tests.service.conftest import serve
 from tests.service.harness import Harness
 
@@ -46,7 +46,7 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
 def address(living: Harness) -> Iterator[str]:
     """The same service over real HTTP, so that headers and bodies are what a server makes of them."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(create_app(living.ports.settings), log_config=None, access_log=False))
+        server = make_server(living.ports.settings)
         thread = Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
