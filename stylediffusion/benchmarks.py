@@ -43,7 +43,7 @@ def run_scenes(count: int, out: Path, *, seed: int, threads: int) -> None:
     (out / "sheet.png").write_bytes(to_png(draw_sheet(file, scenes=min(count, _SHEET_SCENES), seed=seed)))
     _print(summary, console)
     console.print(
-        f"{len(rows)} rows in {out / 'rows.jsonl'}, figures in {out / 'summary.json'}, pictures in {out / 'sheet.png'}; "
+        f"{out} holds rows.jsonl ({len(rows)} rows), summary.json and sheet.png; "
         f"{time.monotonic() - started:.0f} seconds.",
         soft_wrap=True,
     )

@@ -88,6 +88,7 @@ class Child:
             self._command,
             env=self._environment,
             stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # logs go to stderr; this is Celery's small talk
             pass_fds=self._descriptors,
             start_new_session=True,
         )

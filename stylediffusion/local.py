@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, final
 
 from core.diffusion.inversion.artifact import unpack_inversion
+from core.domain.edit_specs import EditMethod, resolve_edit
 from core.domain.errors import ErrorCode, InputError
-from core.domain.specs import EditMethod, Fit, InversionMethod, Output, resolve_edit, resolve_inversion
+from core.domain.inversion_specs import InversionMethod, resolve_inversion
+from core.domain.specs import Fit, Output
 from core.domain.studio import Finished, Observer, Reached
 from core.images import read_image, to_png
 from core.settings import Settings

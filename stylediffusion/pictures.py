@@ -6,8 +6,9 @@ from typing import Final
 
 from rich.console import Console
 
+from core.domain.edit_specs import EditMethod
 from core.domain.errors import ErrorCode, InputError
-from core.domain.specs import EditMethod, InversionMethod
+from core.domain.inversion_specs import InversionMethod
 from stylediffusion.answers import Job
 from stylediffusion.client import Client
 from stylediffusion.configuration import read_settings

@@ -15,7 +15,10 @@ import click
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another one draws another scene.")
 def demo(*, out: Path, seed: int) -> None:
-    """Start the service, invert a drawn scene, edit it by three sentences, and measure what came of it."""
+    """Edit a drawn scene from end to end.
+
+    The service starts on a free port, inverts the scene, edits it by three sentences, and what came of it is measured.
+    """
     from stylediffusion.demo.run import run_demo
 
     run_demo(out, seed=seed, inversion={})

@@ -37,7 +37,10 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
 )
 @_common
 def invert(*, photo: Path, local: bool, **wish: Any) -> None:
-    """Invert PHOTO, a PNG, JPEG or WebP of any size, so that it can be edited."""
+    """Invert PHOTO, so that it can be edited.
+
+    PHOTO is a PNG, JPEG or WebP of any size.
+    """
     from stylediffusion.pictures import invert_local, invert_remote
 
     (invert_local if local else invert_remote)(photo, **wish)
@@ -56,7 +59,10 @@ def invert(*, photo: Path, local: bool, **wish: Any) -> None:
 )
 @_common
 def edit(*, inversion: str, local: bool, **wish: Any) -> None:
-    """Edit INVERSION: the id that `invert` printed or, with --local, the folder that it wrote."""
+    """Edit INVERSION by another sentence.
+
+    INVERSION is the id that `invert` printed or, with --local, the folder that it wrote.
+    """
     from stylediffusion.pictures import edit_local, edit_remote
 
     (edit_local if local else edit_remote)(inversion, **wish)

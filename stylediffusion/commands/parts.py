@@ -34,7 +34,10 @@ def worker(*, with_parent: bool) -> None:
 
 @click.command()
 def migrate() -> None:
-    """Bring the database's tables up to date; any number may run it at once."""
+    """Bring the database up to date.
+
+    Several machines may do so at once.
+    """
     from core.wiring import migrate as bring_up_to_date
     from stylediffusion.configuration import read_settings
 

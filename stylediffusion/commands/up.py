@@ -12,9 +12,10 @@ import click
 )
 @click.option("--slots", type=click.IntRange(1, 256), help="Jobs at once. [default: SLOTS, else 2]")
 def up(*, port: int, data: Path | None, slots: int | None) -> None:
-    """Start API and worker together, without any server; Ctrl-C stops them.
+    """Start the whole service on this machine.
 
-    All state lies in one folder: jobs that were accepted go on at the next start.
+    API and worker start together, without any server, and run until Ctrl-C. All state lies in one folder: jobs that
+    were accepted go on at the next start.
     """
     import signal
     from threading import Event

@@ -111,17 +111,16 @@ def _print(report: dict[str, Any], edits: list[_Measured], out: Path, *, console
         f"Reconstruction: {fidelity['psnr_autoencoder']:.1f} dB against the autoencoder's own output, "
         f"{fidelity['psnr_source']:.1f} dB against the source; {seconds['inversion']:.0f} seconds."
     )
-    table = Table("edit", "change", "read as asked", "all else kept", "background, dB", "the judge reads")
+    table = Table("edit", "asked", "kept", "background", "what the judge reads")
     for one in edits:
         reading = one.verdict.reading
         thing = " ".join(reading_as_json(reading)[name] for name in ("size", "colour", "texture", "shape"))
         table.add_row(
-            one.wish.name,
             one.wish.short,
             _ANSWER[one.verdict.asked],
             _ANSWER[one.verdict.kept],
-            f"{one.background_psnr:.1f}",
-            f"{reading.count} × {thing} on {reading.background}",
+            f"{one.background_psnr:.1f} dB",
+            f"{thing} on {reading.background}" + (f", {reading.count} objects" if reading.count != 1 else ""),
         )
     console.print(table)
     right = sum(one.verdict.success for one in edits)

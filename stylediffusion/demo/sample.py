@@ -26,7 +26,7 @@ class Wish:
     def short(self) -> str:
         """What changes, for a caption."""
         before = attribute_of(self.edit.scene, self.edit.attribute)
-        return f"{before} → {self.edit.value}"
+        return f"{before} to {self.edit.value}"
 
 
 def draw_sample(seed: int) -> tuple[Scene, tuple[Wish, ...]]:

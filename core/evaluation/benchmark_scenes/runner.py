@@ -65,8 +65,9 @@ class Laboratory:
             "model": {"name": self.model.name, "revision": self.model.revision},
             "presets": {kind.value: dict(preset) for kind, preset in PRESETS.items()},
             "inversions": {
-                method.value: inversion_spec(method, self.model.defaults).model_dump(mode="json")
-                for method in InversionMethod
+                one.inverter.value: inversion_spec(one.inverter, self.model.defaults).model_dump(mode="json")
+                for one in Contender
+                if one.inverter is not None
             },
         }
 

@@ -15,7 +15,7 @@ def draw_sheet(file: RowFile, *, scenes: int, seed: int) -> Image:
     for scene in range(scenes):
         for case in draw_cases(scene, seed=seed):
             found = [rows[key] for one in Contender if (key := (scene, case.kind, one)) in rows]
-            drawn, asked = render(case.edit.scene).image, f"{case.kind} → {case.edit.value}"
+            drawn, asked = render(case.edit.scene).image, f"{case.kind}: {case.edit.value}"
             pictures.append([drawn, *(read_image(file.picture(*row.key).read_bytes()) for row in found)])
             captions.append([asked, *map(_caption, found)])
     return contact_sheet(pictures, captions)
