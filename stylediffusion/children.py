@@ -30,6 +30,7 @@ class Child:
         self._environment = dict(environment)
         self._descriptors = tuple(descriptors)
         self._early_ends = 0
+        self._start_again_at: float | None = None
         self._start()
 
     @property
@@ -83,7 +84,7 @@ class Child:
 
     def _start(self) -> None:
         self._started_at = time.monotonic()
-        self._start_again_at: float | None = None
+        self._start_again_at = None
         self._process = subprocess.Popen(
             self._command,
             env=self._environment,

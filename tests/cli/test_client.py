@@ -9,7 +9,6 @@ import pytest
 from core.domain.job import Artifact, JobClass, JobError, JobState
 from core.domain.ports import Outcome
 from core.usecases.attempts import claim_next, finish
-from stylediffusion import client as client_module
 from stylediffusion.answers import Job
 from stylediffusion.client import Client
 from stylediffusion.errors import JobFailed, NotReachable, Refused, StillRunning
@@ -51,7 +50,7 @@ def answering(*answers: Callable[[httpx.Request], httpx.Response]) -> tuple[Clie
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that the client would have made."""
     pauses: list[float] = []
-    monkeypatch.setattr(client_module.time, "sleep", pauses.append)
+    monkeypatch.setattr("stylediffusion.client.time.sleep", pauses.append)
     return pauses
 
 

@@ -1,6 +1,5 @@
-"""The embedded service from end to end: real processes, a killed worker, a stop and a second start; and the demo."""
+"""The embedded service from end to end: real processes, a killed worker, a stop in mid-inversion and a second start."""
 
-import json
 import os
 import re
 import signal
@@ -8,9 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import Final, final
 
 import pytest
 
@@ -20,120 +18,164 @@ from core.pocket.scenes import caption
 from stylediffusion.answers import Job
 from stylediffusion.client import Client
 from stylediffusion.connection import find_connection
-from stylediffusion.demo.run import run_demo
 from stylediffusion.demo.sample import draw_sample
 from tests.cli.conftest import run_command
 from tests.stack.processes import wait_until
 
+pytestmark = [
+    pytest.mark.timeout(600),  # seconds; twice the usual, for a machine that does other things
+    pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc"),
+]
+
 # Long enough to be met in the middle, short enough for a test.
-MEDIUM = {"timesteps": 20, "inner_steps": 4}
+MEDIUM: Final = {"timesteps": 20, "inner_steps": 4}
+TARGET: Final = draw_sample(0)[1][0].edit.prompts[1]
 
 
-@contextmanager
-def up(folder: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A running `up`, killed at the end if it has not ended."""
-    with log.open("w") as file:
-        process = _start(folder, file)
+@final
+class Up:
+    """`stylediffusion up` on one folder, started and ended by tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder.with_suffix(".log")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it where it does not run, and waits until it says that it is up."""
+        if self._process is not None:
+            return
+        with self.log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "stylediffusion", "up", "--port", "0", "--data", str(self.folder)],
+                env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        wait_until(lambda: "Ctrl-C stops it" in self.log.read_text(), "the service is up")
+
+    def end(self, number: signal.Signals) -> int:
+        """Sends a signal and waits for the exit status."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        status = self._process.wait(120)
+        self._process = None
+        return status
+
+    def client(self) -> Client:
+        """A caller who finds the service as the commands of this machine do."""
+        return Client(*find_connection(self.folder, url=None, key=None))
+
+    def children(self, part: str) -> list[int]:
+        """The processes of a part, by their command line and their folder."""
+        return [
+            int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and self._owns(entry, part)
+        ]
+
+    def _owns(self, entry: Path, part: str) -> bool:
         try:
-            wait_until(lambda: "Ctrl-C stops it" in log.read_text(), "the service is up")
-            yield process
-        finally:
-            process.kill()
-            process.wait()
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            return part.encode() in words and f"DATA_DIR={self.folder}".encode() in (entry / "environ").read_bytes()
+        except OSError:  # it has ended meanwhile
+            return False
 
 
-def _start(folder: Path, log: IO[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "stylediffusion", "up", "--port", "0", "--data", str(folder)],
-        env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-    )
+@pytest.fixture(scope="module")
+def folder_and_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One folder for all tests, as a service has in its life."""
+    service = Up(tmp_path_factory.mktemp("up") / "data")
+    yield service
+    if service._process is not None:
+        service.end(signal.SIGKILL)
 
 
-def pids(pattern: str, folder: Path) -> list[int]:
-    """Processes whose command line has a word and whose environment names the folder."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            command = (entry / "cmdline").read_bytes().split(b"\0")
-            environment = (entry / "environ").read_bytes()
-        except OSError:
-            continue
-        if pattern.encode() in command and f"DATA_DIR={folder}\0".encode() in environment + b"\0":
-            found.append(int(entry.name))
-    return found
+@pytest.fixture
+def service(folder_and_log: Up) -> Up:
+    """The service, running."""
+    folder_and_log.start()
+    return folder_and_log
+
+
+def invert(client: Client, **parameters: float) -> Job:
+    """Begins an inversion of the demo's scene."""
+    scene, _ = draw_sample(0)
+    return client.invert(to_png(render(scene).image), caption(scene), parameters=MEDIUM | parameters)
 
 
 def reach_the_middle(client: Client, job: Job) -> None:
     """Returns when a running job is past its trace and has learned something."""
-    give_up_at = time.monotonic() + 200  # seconds; a busy machine loads its worker twice in this test
+    give_up_at = time.monotonic() + 200  # seconds; a busy machine takes long to load a worker
     while client.get(job.id).progress.fraction < 0.6:
         assert time.monotonic() < give_up_at, client.get(job.id)
         time.sleep(0.05)
 
 
-@pytest.mark.timeout(600)  # twice the usual, for a machine that does other things
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
-def test_the_embedded_service_survives_kill_and_stop_and_loses_nothing(tmp_path: Path) -> None:
-    folder, log = tmp_path / "data", tmp_path / "log"
-    scene, (wish, *_) = draw_sample(0)
-    picture, prompt = to_png(render(scene).image), caption(scene)
+def test_the_first_start_shows_a_key_and_keeps_it_for_its_owner(service: Up) -> None:
+    (shown,) = re.findall(r"sk_\S+", service.log.read_text())
+    kept = service.folder / "api-key"
 
-    with up(folder, log) as service:
-        (key,) = re.findall(r"sk_\S+", log.read_text())
-        url, saved = find_connection(folder, url=None, key=None)
-        second = run_command("up", "--port", "0", "--data", str(folder))
-        with Client(url, key) as client:
-            job = client.invert(picture, prompt, parameters=MEDIUM)
-            reach_the_middle(client, job)
-            (worker,) = pids("worker", folder)
-            os.kill(worker, signal.SIGKILL)
-            inverted = client.wait(job)
-            stopped = client.invert(picture, prompt, parameters=MEDIUM | {"learning_rate": 0.02})
-            edit = client.edit(stopped.id, wish.edit.prompts[1])
-            reach_the_middle(client, stopped)
-        service.send_signal(signal.SIGINT)
-        status = service.wait(60)
-    first_log = log.read_text()
+    assert kept.read_text().strip() == shown
+    assert kept.stat().st_mode & 0o077 == 0
 
-    with up(folder, log) as service, Client(*find_connection(folder, url=None, key=None)) as client:
-        resumed, edited = client.wait(client.get(stopped.id)), client.wait(client.get(edit.id))
-        shown = run_command(
-            "edit", inverted.id, "--target", wish.edit.prompts[1], "--data", str(folder), "--out", str(tmp_path / "out")
-        )
-        listed = [one.id for one in client.list()]
-        service.kill()
-        wait_until(lambda: not pids("worker", folder) and not pids("api", folder), "the children end with their parent")
 
-    assert saved == key
-    assert (folder / "api-key").stat().st_mode & 0o077 == 0
+def test_a_folder_has_one_service(service: Up) -> None:
+    second = run_command("up", "--port", "0", "--data", str(service.folder))
+
     assert (second.returncode, second.stderr.count("\n")) == (1, 1)
     assert "Another `stylediffusion up` uses" in second.stderr
-    assert (inverted.attempt, len(inverted.metrics) > 0) == (2, True)
-    # The second attempt went on where the first one was.
-    assert inverted.metrics["unet_backwards"] < 20 * 4
+
+
+def test_a_worker_killed_in_mid_inversion_is_replaced_and_the_job_completes_once(service: Up) -> None:
+    with service.client() as client:
+        job = invert(client)
+        reach_the_middle(client, job)
+        (worker,) = service.children("worker")
+        os.kill(worker, signal.SIGKILL)
+
+        done = client.wait(job)
+
+    assert (done.state, done.attempt) == ("succeeded", 2)
+    # The second attempt went on from the first one's checkpoint.
+    assert done.metrics["unet_backwards"] < MEDIUM["timesteps"] * MEDIUM["inner_steps"]
+
+
+def test_what_a_stop_interrupts_goes_on_at_the_next_start(service: Up) -> None:
+    with service.client() as client:
+        job = invert(client, learning_rate=0.02)
+        edit = client.edit(job.id, TARGET)
+        reach_the_middle(client, job)
+    status = service.end(signal.SIGINT)
+    first_log = service.log.read_text()
+
+    service.start()
+    with service.client() as client:
+        edited, inverted = client.wait(edit), client.get(job.id)
+
     assert (status, "Traceback" in first_log) == (0, False)
-    assert (resumed.attempt, resumed.state, edited.state) == (1, "succeeded", "succeeded")
-    assert "sk_" not in log.read_text()
-    assert shown.returncode == 0, shown.stderr
-    assert read_image((tmp_path / "out" / "image.png").read_bytes()).shape == (64, 64, 3)
-    assert len(listed) == len(set(listed)) == 4
+    assert (edited.state, inverted.state, inverted.attempt) == ("succeeded", "succeeded", 1)
+    assert "sk_" not in service.log.read_text()
 
 
-def test_the_demo_shows_and_measures_three_edits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run_demo(tmp_path, seed=0, inversion={"timesteps": 4, "inner_steps": 1})
+def test_pictures_go_through_the_service_by_commands(service: Up, tmp_path: Path) -> None:
+    scene, _ = draw_sample(0)
+    photo, out, data = tmp_path / "photo.png", tmp_path / "out", ("--data", str(service.folder))
+    photo.write_bytes(to_png(render(scene).image))
+    quick = ("--method", "ddim", "--param", "timesteps=4", "--out", str(out))
 
-    shown = capsys.readouterr().out
-    report = json.loads((tmp_path / "report.json").read_text())
-    edits = [f"edit-{name}" for name in ("attribute", "object", "word")]
-    pictures = {path.stem for path in tmp_path.glob("*.png")}
-    assert pictures == {"source", "reconstruction", "attention", "comparison", *edits}
-    assert {"psnr_source", "psnr_autoencoder"} == report["reconstruction"].keys()
-    assert [edit["asked"] for edit in report["edits"]][2] == "striped"
-    assert all(edit["background_psnr"] > 0 and edit["reading"] for edit in report["edits"])
-    assert "of 3 edits are right in every attribute" in shown
-    assert str(tmp_path / "comparison.png") in shown
+    inverted = run_command("invert", str(photo), "--prompt", caption(scene), *quick, *data)
+    (job_id,) = re.findall(r"inv_\w+", inverted.stdout)[:1]
+    edited = run_command("edit", job_id, "--target", TARGET, "--out", str(out), *data)
+
+    assert (inverted.returncode, edited.returncode) == (0, 0), inverted.stderr + edited.stderr
+    assert "background_psnr" in edited.stdout
+    assert read_image((out / "image.png").read_bytes()).shape == (64, 64, 3)
+
+
+def test_no_process_outlives_a_killed_service(service: Up) -> None:
+    running = service.children("api") + service.children("worker")
+    service.end(signal.SIGKILL)
+
+    wait_until(lambda: not service.children("api") + service.children("worker"), "they end with their parent")
+
+    assert len(running) == 2
