@@ -139,8 +139,7 @@ def _fit_timestep(
 
     def rows() -> Rows:
         key, value = learner.inputs()
-        record = carries_words if wanted else None
-        return Rows(latent[None], timestep, keys=key[None], values=value[None], record=record)
+        return Rows(latent[None], timestep, keys=key[None], values=value[None], record=carries_words if wanted else None)
 
     def advance(output: Tensor) -> Tensor:
         if other is None or learner.branch is Branch.CONDITIONAL:
