@@ -138,8 +138,8 @@ def _fit_timestep(
     other = yield from _other_output(spec, subject, latent, timestep=timestep, learned=learner.branch)
 
     def rows() -> Rows:
-        key, value = learner.inputs()
-        return Rows(latent[None], timestep, keys=key[None], values=value[None], record=carries_words if wanted else None)
+        keys, values = (given[None] for given in learner.inputs())
+        return Rows(latent[None], timestep, keys=keys, values=values, record=carries_words if wanted else None)
 
     def advance(output: Tensor) -> Tensor:
         if other is None or learner.branch is Branch.CONDITIONAL:
