@@ -1,0 +1,46 @@
+"""The observation StyleDiffusion rests on, on the pocket model: keys carry the where, values the what."""
+
+from functools import cache
+
+import pytest
+import torch
+
+from core.diffusion.backbone import Backbone
+from core.evaluation.keys_and_values import COMBINATIONS, Exchanged, changed_positions, exchange
+from core.pocket.grids import pixels_of
+from core.pocket.judge import Judge, Reading
+from core.pocket.scenes import Background, Colour
+from core.pocket.weights import model_path
+
+_PAIR = ("a large red circle on grass", "a large blue star on sand")
+_COLOURS, _BACKGROUNDS = (Colour.RED, Colour.BLUE), (Background.GRASS, Background.SAND)
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Backbone:
+    return Backbone(model_path(), image_encoder=None, dtype=torch.float32)
+
+
+@cache
+def _exchanged(backbone: Backbone) -> Exchanged:
+    return exchange(backbone, _PAIR, seed=0, timesteps=8)
+
+
+def test_the_picture_shows_what_the_values_say(backbone: Backbone) -> None:
+    readings: list[Reading] = Judge.load().read(
+        pixels_of([backbone.decode(latent) for latent in _exchanged(backbone).latents])
+    )
+
+    seen = [(reading.whole.colour, reading.background) for reading in readings]
+    assert seen == [(_COLOURS[value], _BACKGROUNDS[value]) for _, value in COMBINATIONS]
+
+
+def test_words_act_where_the_keys_say(backbone: Backbone) -> None:
+    values_changed, keys_changed = _exchanged(backbone).likeness(changed_positions(backbone, _PAIR))
+
+    assert values_changed > 0.85
+    assert keys_changed < values_changed - 0.1
+
+
+def test_words_in_which_two_sentences_differ_are_found(backbone: Backbone) -> None:
+    assert changed_positions(backbone, _PAIR) == [3, 4, 6]
