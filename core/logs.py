@@ -35,6 +35,8 @@ def configure_logs(*, json: bool | None = None, level: int = logging.INFO) -> No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    # It tells at every start which plugins it has.
+    logging.getLogger("alembic").setLevel(max(level, logging.WARNING))
 
 
 def _renderers(*, json: bool) -> list[structlog.typing.Processor]:
