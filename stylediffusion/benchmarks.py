@@ -23,13 +23,12 @@ from stylediffusion.progress import progress_bar
 _SHEET_SCENES: Final = 8
 
 
-def run_scenes(count: int, out: Path, *, seed: int, threads: int) -> None:
+def run_scenes(count: int, out: Path, *, seed: int) -> None:
     """Leaves rows, pictures, a contact sheet and a summary in a folder, and prints the summary.
 
     Raises:
         InputError: the folder holds rows of another setup.
     """
-    torch.set_num_threads(threads)
     console, started = Console(), time.monotonic()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     laboratory = Laboratory.open(build_model(Settings(model="pocket")), device=device)

@@ -33,11 +33,6 @@ class Child:
         self._start_again_at: float | None = None
         self._start()
 
-    @property
-    def pid(self) -> int:
-        """The running process; another one after a restart."""
-        return self._process.pid
-
     def mind(self) -> None:
         """Starts it again where it has ended, after several ends in a row not before some seconds have passed.
 
@@ -50,6 +45,7 @@ class Child:
             self._count_end()
             self._start_again_at = time.monotonic() + self._early_ends - 1
         if time.monotonic() >= self._start_again_at:
+            self._let_go()
             self._start()
 
     def ended(self) -> int | None:
@@ -62,16 +58,13 @@ class Child:
             self._process.terminate()
 
     def wait(self, seconds: float) -> None:
-        """Returns when it has ended; kills it when the time is up."""
+        """Returns when it has ended; when the time is up it is killed, and its leases bring its jobs back."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self.kill()
-
-    def kill(self) -> None:
-        """Ends it at once; its lease brings its jobs back."""
-        self._process.kill()
-        self._process.wait()
+            self._process.kill()
+            self._process.wait()
+        self._let_go()
 
     def _count_end(self) -> None:
         lived_seconds = time.monotonic() - self._started_at
@@ -81,6 +74,10 @@ class Child:
                 f"The {self.name} has ended {self._early_ends} times in a row, last with status {self.ended()}; its "
                 "own words stand above."
             )
+
+    def _let_go(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
     def _start(self) -> None:
         self._started_at = time.monotonic()

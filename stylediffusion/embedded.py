@@ -76,11 +76,6 @@ class Embedded:
         key = f"The API key lies in {file}." if self.new_key is None else f"API key, shown this once: {self.new_key}"
         return f"StyleDiffusion is up: {self.url} (API reference at /docs)\n{key}\nCtrl-C stops it; nothing is lost."
 
-    @property
-    def worker(self) -> Child:
-        """The process that computes."""
-        return self._children[1]
-
     def mind(self) -> None:
         """Starts again what has ended.
 

@@ -16,12 +16,11 @@ def bench() -> None:
     "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("out/bench/scenes"), show_default=True
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another one draws other scenes.")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
-def scenes(*, count: int, out: Path, seed: int, threads: int) -> None:
+def scenes(*, count: int, out: Path, seed: int) -> None:
     """Edit drawn scenes with every method and let the judge read the results.
 
     A run that was stopped goes on where it stood.
     """
     from stylediffusion.benchmarks import run_scenes
 
-    run_scenes(count, out, seed=seed, threads=threads)
+    run_scenes(count, out, seed=seed)
