@@ -46,7 +46,8 @@ def cost_of_inversion(spec: InversionSpec) -> Cost:
         case DirectSpec():
             return Cost(unet_forwards=spec.timesteps, unet_backwards=0)
         case EditFriendlySpec():
-            return Cost(unet_forwards=2 * spec.sampled, unet_backwards=0)
+            branches = 1 if spec.source_guidance == 1.0 else 2
+            return Cost(unet_forwards=branches * spec.sampled, unet_backwards=0)
 
 
 def cost_of_edit(spec: EditSpec, *, timesteps: int) -> Cost:

@@ -17,7 +17,7 @@ from tests.diffusion.inverting import edit_of, sample
 from tests.diffusion.tiny import Watched
 
 _CONFIG = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
-_SPEC = EditFriendlySpec(timesteps=4, skip=0.25, guidance=3.5)
+_SPEC = EditFriendlySpec(timesteps=4, skip=0.25, source_guidance=3.5)
 
 
 def _new(kind: Any, config: dict[str, Any]) -> Any:
