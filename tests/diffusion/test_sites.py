@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +10,9 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from core.diffusion.attention.sites import Kind, Place, Site, carries_layout, carries_words, parse_sites
+from core.pocket.weights import model_path
 
-_POCKET = json.loads(Path("core/pocket/weights/model/unet/config.json").read_text())
+_POCKET = json.loads((model_path() / "unet" / "config.json").read_text())
 _TINY: dict[str, Any] = {"block_out_channels": (8, 8, 8, 8), "norm_num_groups": 4, "cross_attention_dim": 8}
 
 

@@ -18,6 +18,7 @@ from core.diffusion.calls import Predictor, denoise_groups, descend_groups
 from core.diffusion.driver import drive
 from core.diffusion.inversion.trace import Subject
 from core.diffusion.requests import Answer, Denoise, Descend, Reached, Result, Solver, Tensors
+from core.pocket.weights import model_path
 
 _WIDTH = 16
 _VAE = {
@@ -27,7 +28,7 @@ _VAE = {
     "norm_num_groups": 4,
 }
 _SCHEDULER = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
-_TOKENIZER = Path("core/pocket/weights/model/tokenizer")
+_TOKENIZER = model_path() / "tokenizer"
 _UNET = {
     "sample_size": 16,
     "block_out_channels": (8, 16),
@@ -50,8 +51,14 @@ def save_tiny_model(folder: Path, unet: Mapping[str, Any] | None = None, *, imag
     network.save_pretrained(folder / "unet")
     _new(AutoencoderKL, _VAE).save_pretrained(folder / "vae")
     layers: dict[str, Any] = {"intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    words: dict[str, int] = json.loads((_TOKENIZER / "vocab.json").read_text())
     text = CLIPTextConfig(
-        vocab_size=669, max_position_embeddings=32, bos_token_id=667, eos_token_id=668, hidden_size=_WIDTH, **layers
+        vocab_size=len(words),
+        bos_token_id=words["<|startoftext|>"],
+        eos_token_id=words["<|endoftext|>"],
+        max_position_embeddings=32,
+        hidden_size=_WIDTH,
+        **layers,
     )
     CLIPTextModel(text).save_pretrained(folder / "text_encoder")
     vision = CLIPVisionConfig(image_size=32, patch_size=16, hidden_size=image_width, **layers)

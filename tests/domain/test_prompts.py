@@ -10,9 +10,10 @@ from transformers import CLIPTokenizer
 
 from core.domain.errors import ErrorCode, InputError
 from core.domain.prompts import Vocabulary
+from core.pocket.weights import model_path
 from tests.reference import cases, prompt_of
 
-_TOKENIZER = Path("core/pocket/weights/model/tokenizer")
+_TOKENIZER = model_path() / "tokenizer"
 _SENTENCES = [
     "",
     "a red circle on grass",
