@@ -26,8 +26,8 @@ class Kind(StrEnum):
     SHAPE = "shape"
 
 
-# One preset a kind, chosen on eight scenes of the stream TUNED. P2P leaves out `uncond_window`, word swap all but the
-# first.
+# One preset a kind, held beside others on scenes of the stream TUNED. P2P leaves out `uncond_window`, word swap all
+# but the first.
 PRESETS: Final[Mapping[Kind, Mapping[str, float]]] = MappingProxyType(
     {
         Kind.COLOUR: {"value_window": 0.5, "cross_window": 0.6, "self_window": 0.6, "uncond_window": 0.5},
