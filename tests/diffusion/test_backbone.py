@@ -76,10 +76,10 @@ def test_at_guidance_one_a_drawn_picture_comes_back_from_noise(pocket: Backbone,
         features=pocket.image_features(picture),
     )
 
-    inversion = drive(invert_ddim(DdimSpec(timesteps=20, guidance=1.0), subject, pocket.schedule(20)), pocket)
+    inversion = drive(invert_ddim(DdimSpec(timesteps=10, guidance=1.0), subject, pocket.schedule(10)), pocket)
 
     error = (inversion.path[-1] - subject.latent).square().mean().sqrt()
-    assert error < 0.15 * subject.latent.square().mean().sqrt()
+    assert error < 0.2 * subject.latent.square().mean().sqrt()
 
 
 def test_latents_follow_the_models_own_noise_schedule(pocket: Backbone) -> None:
