@@ -65,7 +65,16 @@ def export_model(work: Path, tokenizer: CLIPTokenizer, folder: Path) -> None:
     pipeline.to(torch.float16).save_pretrained(folder)
     clip.half().save_pretrained(folder / "clip")
     save_tokenizer(tokenizer, folder / "tokenizer")
+    _forget_origin(folder)
     (folder / CARD).write_text(json.dumps(_card(), indent=2) + "\n", encoding="utf-8")
+
+
+def _forget_origin(folder: Path) -> None:
+    """Take out of every config the path that its network was loaded from."""
+    for file in [*folder.rglob("config.json"), folder / "model_index.json"]:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        config.pop("_name_or_path", None)
+        file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _card() -> dict[str, Any]:

@@ -58,7 +58,8 @@ class UnetTask:
         if start is not None:
             take_over(unet, load_unet(start / "unet").state_dict())
             take_over_text(text, tokenizer, start)
-        self.model: Any = nn.ModuleDict({"unet": unet, "text": text}).to(device, memory_format=torch.channels_last)
+        unet.to(memory_format=torch.channels_last)
+        self.model: Any = nn.ModuleDict({"unet": unet, "text": text}).to(device)
         self._recorder = install(unet)
         self._scenes, self._held_out = scenes, held_out
         self._tokenizer, self._batch, self._device = tokenizer, batch, device
