@@ -20,7 +20,7 @@ def test_a_muted_word_is_false_and_all_others_true() -> None:
         false, full = words.pop(said.muted), iter(caption(scene).split())
 
         assert all(word in full for word in words)
-        assert false not in {thing.shape for thing in scene.objects[:1]}
+        assert false not in caption(scene).split() or len(scene.objects) == 2
 
     assert seen > 20
 
@@ -31,7 +31,7 @@ def test_some_captions_are_empty_and_most_are_true() -> None:
     said = [say(scene, rng) for _ in range(400)]
 
     assert 20 <= sum(one.text == "" for one in said) <= 65
-    assert 30 <= sum(one.muted is not None for one in said) <= 90
+    assert 75 <= sum(one.muted is not None for one in said) <= 145
 
 
 def test_only_the_muted_token_loses_its_weight() -> None:
