@@ -66,14 +66,22 @@ class ModelStudio:
         resume: bytes | None,
     ) -> Finished:
         """An inversion's reconstruction, attention picture and file; `resume` is an earlier checkpoint."""
-        square, _ = fit_square(read_image(image_png), self.backbone.resolution, fit=fit)
+        original = read_image(image_png)
+        square, _ = fit_square(original, self.backbone.resolution, fit=fit)
         source = self.backbone.vocabulary.parse(prompt)
         subject = self.encode(square, source)
         state = None if resume is None else load(resume)
         schedule = self.backbone.schedule(spec.timesteps)
         inversion, metrics = self._run(invert(spec, subject, schedule, seed=seed, resume=state), observe)
         header = Header(prompt=prompt, spec=spec, fit=fit, model=self.model.name, revision=self.model.revision)
-        result = InversionResult(square=square, source=source, subject=subject, inversion=inversion, header=header)
+        result = InversionResult(
+            square=square,
+            resized=original.shape != square.shape,
+            source=source,
+            subject=subject,
+            inversion=inversion,
+            header=header,
+        )
         return replace(self._results.of_inversion(result), metrics=metrics)
 
     def edit(
