@@ -1,9 +1,10 @@
 """Every setting of API, worker and command line; environment variables of the same names set them."""
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self, final
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -47,10 +48,21 @@ class Settings(BaseSettings):
     )
     max_attempts: Annotated[int, Field(ge=1, le=20)] = Field(3, description="Lost attempts before a job is POISON.")
     retention_days: Annotated[float, Field(gt=0)] = Field(30, description="How long artifacts are kept.")
+    outbound_seconds: Seconds = Field(20, description="The most a URL of a caller's may take, fetched or called.")
+    outbound_http: bool = Field(False, description="Also http:// for URLs of callers; without it https:// alone.")
+    outbound_networks: str | None = Field(
+        None, description="Networks with commas that URLs of callers may lead to besides public addresses: 10.1.0.0/16."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
     max_body_bytes: Annotated[int, Field(ge=1024)] = Field(
         32 * 2**20 + 2**16, description="Largest request body: an image of 32 MiB and the form around it."
     )
+
+    @field_validator("outbound_networks")
+    @classmethod
+    def _are_networks(cls, given: str | None) -> str | None:
+        _networks(given)
+        return given
 
     @model_validator(mode="after")
     def _beats_within_the_lease(self) -> Self:
@@ -68,3 +80,12 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The database's address, wherever it is."""
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'stylediffusion.db'}"
+
+    @property
+    def opened_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """What OUTBOUND_NETWORKS names."""
+        return _networks(self.outbound_networks)
+
+
+def _networks(given: str | None) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(part.strip()) for part in (given or "").split(",") if part.strip())

@@ -7,6 +7,8 @@ from huggingface_hub import snapshot_download
 from core.domain.catalogue import Model, read_model
 from core.domain.errors import Unavailable
 from core.domain.ports import Database, ObjectStore, WakeUps
+from core.domain.web import Web
+from core.outbound.web import GuardedWeb, Policy
 from core.pocket.weights import model_path
 from core.queue.app import make_app
 from core.queue.wakeups import CeleryWakeUps
@@ -55,6 +57,13 @@ def build_store(settings: Settings) -> ObjectStore:
 def build_wakeups(settings: Settings) -> WakeUps:
     """The sending end of the broker."""
     return CeleryWakeUps(make_app(settings))
+
+
+def build_web(settings: Settings) -> Web:
+    """What fetches and calls the URLs of callers."""
+    return GuardedWeb(
+        Policy(seconds=settings.outbound_seconds, http=settings.outbound_http, networks=settings.opened_networks)
+    )
 
 
 def build_model(settings: Settings) -> Model:

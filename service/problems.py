@@ -52,6 +52,9 @@ PROBLEMS: Mapping[ErrorCode, ProblemKind] = {
     ErrorCode.IMAGE_UNREADABLE: ProblemKind(HTTPStatus.UNPROCESSABLE_ENTITY, "The image cannot be read"),
     ErrorCode.IMAGE_TOO_LARGE: ProblemKind(HTTPStatus.UNPROCESSABLE_ENTITY, "The image is too large"),
     ErrorCode.URL_BLOCKED: ProblemKind(HTTPStatus.UNPROCESSABLE_ENTITY, "The URL may not be fetched"),
+    ErrorCode.INPUT_FETCH_FAILED: ProblemKind(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "An input could not be fetched", retry=True
+    ),
     ErrorCode.WORD_NOT_IN_PROMPT: ProblemKind(HTTPStatus.UNPROCESSABLE_ENTITY, "A word is not in its prompt"),
     ErrorCode.PROMPT_TOO_LONG: ProblemKind(HTTPStatus.UNPROCESSABLE_ENTITY, "A prompt is too long"),
     ErrorCode.PROMPTS_NOT_ALIGNED: ProblemKind(HTTPStatus.UNPROCESSABLE_ENTITY, "The prompts cannot be aligned"),
@@ -65,7 +68,6 @@ PROBLEMS: Mapping[ErrorCode, ProblemKind] = {
     ErrorCode.WORKER_LOST: _in_job("The worker was lost", retry=True),
     ErrorCode.POISON: _in_job("The job ended every worker that tried it"),
     ErrorCode.DIVERGED: _in_job("The optimisation diverged"),
-    ErrorCode.INPUT_FETCH_FAILED: _in_job("An input could not be fetched", retry=True),
     ErrorCode.ARTIFACT_WRITE_FAILED: _in_job("A result could not be stored", retry=True),
     ErrorCode.CANCELED: _in_job("The job was canceled", retry=True),
     ErrorCode.DEADLINE: _in_job("The job's deadline passed", retry=True),

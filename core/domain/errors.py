@@ -111,5 +111,13 @@ class Unavailable(AppError):
 
 
 @final
+class FetchFailed(AppError):
+    """What a URL of the caller's names could not be fetched; it may be there later."""
+
+    def __init__(self, detail: str, **numbers: float | str) -> None:
+        super().__init__(ErrorCode.INPUT_FETCH_FAILED, detail, errors=(), **numbers)
+
+
+@final
 class ComputeError(AppError):
     """A job's computation ended without a result."""
