@@ -8,7 +8,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from core.settings import Settings
-from core.usecases.queue import find_finished
+from core.usecases.events import find_news
 from core.wiring import build_database, build_model, build_store, build_wakeups
 from service.background import running
 from service.body_limit import BodyLimit
@@ -67,5 +67,5 @@ def build_ports(settings: Settings) -> Ports:
         store=build_store(settings),
         wakeups=build_wakeups(settings),
         model=build_model(settings),
-        poller=Poller(partial(find_finished, database)),
+        poller=Poller(partial(find_news, database)),
     )

@@ -2,18 +2,21 @@
 
 import logging
 import warnings
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 
 from celery import Celery
 from celery.signals import worker_shutting_down
 
+from core.domain.errors import Unavailable
+from core.domain.ids import IdPrefix, new_id
 from core.domain.ports import Database
 from core.domain.studio import Studio
 from core.queue.app import TASK, make_app
 from core.queue.wakeups import CeleryWakeUps
 from core.settings import Settings
+from core.usecases.queue import forget_worker, report_worker
 from core.usecases.sweep import sweep, void_leases
 from core.wiring import build_database, build_model, build_store
 from worker.embedded import only_worker
@@ -23,6 +26,8 @@ from worker.tasks import work
 from worker.tools import Limits, Seats, Tools
 
 _log = logging.getLogger(__name__)
+_REPORTS_PER_LEASE = 4  # all but one may be lost
+_PREVIEW_SECONDS = 3.0  # a picture costs a pass of the decoder, and nobody looks more often
 
 
 def run(settings: Settings, load: Callable[[Settings], Studio]) -> int:
@@ -30,7 +35,7 @@ def run(settings: Settings, load: Callable[[Settings], Studio]) -> int:
 
     Args:
         settings: where database, objects and messages are.
-        load: loads and warms the model; nothing is claimed before it returns.
+        load: loads and warms the model; nothing is claimed, and the worker is not ready, before it returns.
 
     Raises:
         Unavailable: something needed is missing, in one sentence.
@@ -47,7 +52,26 @@ def run(settings: Settings, load: Callable[[Settings], Studio]) -> int:
         stack.enter_context(
             Periodic("sweeper", lambda: sweep(database, tools.store, tools.wakeups), seconds=settings.sweep_seconds)
         )
+        stack.enter_context(_present(settings, tools))
         return _consume(app, tools, slots=settings.slots)
+
+
+@contextmanager
+def _present(settings: Settings, tools: Tools) -> Iterator[None]:
+    """Others know that this worker is ready, until it leaves or is silent for a lease."""
+    worker_id = new_id(IdPrefix.WORKER)
+
+    def report() -> None:
+        report_worker(
+            tools.database, worker_id, model=tools.model, slots=settings.slots, lease_seconds=settings.lease_seconds
+        )
+
+    try:
+        with Periodic("presence", report, seconds=settings.lease_seconds / _REPORTS_PER_LEASE):
+            yield
+    finally:
+        with suppress(Unavailable):
+            forget_worker(tools.database, worker_id)
 
 
 def _tools(settings: Settings, database: Database, *, studio: Studio, app: Celery) -> Tools:
@@ -62,6 +86,7 @@ def _tools(settings: Settings, database: Database, *, studio: Studio, app: Celer
         limits=Limits(
             lease_seconds=settings.lease_seconds,
             checkpoint_seconds=settings.checkpoint_seconds,
+            preview_seconds=_PREVIEW_SECONDS,
             patience_seconds=settings.lease_seconds,
             retention=timedelta(days=settings.retention_days),
         ),

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from time import monotonic, sleep
 from typing import TypeVar
 
-from core.domain.edit_specs import EditMethod, resolve_edit
+from core.domain.edit_parts import EditMethod
+from core.domain.edit_specs import resolve_edit
 from core.domain.errors import AppError, ComputeError, ErrorCode, NotFound, Unavailable
 from core.domain.inversion_specs import InversionMethod, resolve_inversion
 from core.domain.job import Artifact, Job, JobError, JobKind, JobState
@@ -33,7 +34,10 @@ def run_attempt(tools: Tools, claim: Claim) -> None:
     with tools.heartbeat.carrying(claim) as pulse:
         watch = Watch(tools, pulse, _folder(claim))
         outcome = _try(tools, pulse, watch)
-        if outcome is not None and _end(tools, claim, outcome) and watch.kept is not None:
+        ended = outcome is not None and _end(tools, claim, outcome)
+        for key in watch.previews:
+            tools.store.delete(key)
+        if ended and watch.kept is not None:
             tools.store.delete(watch.kept)
 
 
@@ -51,9 +55,6 @@ def _try(tools: Tools, pulse: Pulse, watch: Watch) -> Outcome | None:
 
 def _compute(tools: Tools, claim: Claim, watch: Watch) -> Outcome:
     job, began_at = claim.job, monotonic()
-    current = {"name": tools.model.name, "revision": tools.model.revision}
-    if job.model != current:
-        raise Unavailable(f"The job was accepted for the model {job.model}, this worker runs {current}; send it again.")
     finished = (_invert if job.kind is JobKind.INVERSION else _edit)(tools, job, watch)
     computed_at = monotonic()
     artifacts = tuple(_store(tools, _folder(claim), file) for file in finished.files)
@@ -69,7 +70,7 @@ def _compute(tools: Tools, claim: Claim, watch: Watch) -> Outcome:
 
 def _invert(tools: Tools, job: Job, watch: Watch) -> Finished:
     return tools.studio.invert(
-        _fetch_image(tools, job),
+        _fetch_image(tools, job, job.inputs["image_id"]),
         job.inputs["source_prompt"],
         resolve_inversion(InversionMethod(job.parameters["method"]), job.parameters, {}),
         fit=Fit(job.inputs["fit"]),
@@ -84,14 +85,17 @@ def _edit(tools: Tools, job: Job, watch: Watch) -> Finished:
         artifact = get_artifact(tools.database, job.tenant, job.inputs["inversion_id"], name="inversion")
         return tools.store.get(artifact.key)
 
+    spec = resolve_edit(EditMethod(job.parameters["method"]), job.parameters)
     return tools.studio.edit(
         _fetch(tools, find),
-        _fetch_image(tools, job),
+        _fetch_image(tools, job, job.inputs["image_id"]),
         job.inputs["target_prompt"],
-        spec=resolve_edit(EditMethod(job.parameters["method"]), job.parameters),
+        spec=spec,
         output=Output(job.inputs["output"]),
         seed=job.seed,
+        images={image_id: _fetch_image(tools, job, image_id) for image_id in spec.image_ids},
         observe=watch,
+        resume=_fetch_checkpoint(tools, job),
     )
 
 
@@ -129,8 +133,8 @@ def _store(tools: Tools, folder: str, file: File) -> Artifact:
     )
 
 
-def _fetch_image(tools: Tools, job: Job) -> bytes:
-    return _fetch(tools, lambda: tools.store.get(get_image(tools.database, job.tenant, job.inputs["image_id"]).key))
+def _fetch_image(tools: Tools, job: Job, image_id: str) -> bytes:
+    return _fetch(tools, lambda: tools.store.get(get_image(tools.database, job.tenant, image_id).key))
 
 
 def _fetch_checkpoint(tools: Tools, job: Job) -> bytes | None:
@@ -164,4 +168,4 @@ def _insist(tools: Tools, call: Callable[[], Answer]) -> Answer:
 
 def _folder(claim: Claim) -> str:
     # The fence is part of the key, so that two attempts never write the same object.
-    return f"{claim.job.tenant}/jobs/{claim.job.id}/{claim.fence}"
+    return f"{claim.job.folder}{claim.fence}"

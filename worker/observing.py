@@ -1,4 +1,4 @@
-"""What happens at every timestep: progress, a checkpoint when one is due, and the end when one is wanted."""
+"""What happens at every timestep: progress, a checkpoint or a preview when due, and the end when it is wanted."""
 
 import logging
 from time import monotonic
@@ -7,11 +7,13 @@ from typing import final
 from core.domain.errors import AppError
 from core.domain.job import Progress
 from core.domain.studio import Interrupted, Reached, StopReason
-from core.usecases.attempts import checkpoint
+from core.usecases.attempts import checkpoint, keep_preview
 from worker.heartbeat import Pulse
 from worker.tools import Tools
 
 _log = logging.getLogger(__name__)
+
+_MOST_PREVIEWS = 10  # of one attempt, spread evenly over it
 
 
 @final
@@ -23,7 +25,9 @@ class Watch:
         self._pulse = pulse
         self._folder = folder
         self._kept = pulse.claim.job.checkpoint_key
-        self._kept_at = monotonic()
+        self._kept_at = self._shown_at = monotonic()
+        self._share = 0  # of the computation, in parts that get a preview each
+        self._previews: list[str] = []
         self._began: tuple[float, int] | None = None  # when, and at which timestep
 
     def __call__(self, reached: Reached) -> None:
@@ -36,11 +40,20 @@ class Watch:
             self._keep(reached.checkpoint(), reached.timestep)
         if stop is not None:
             raise Interrupted(stop)
+        share = reached.timestep * _MOST_PREVIEWS // reached.timesteps
+        if reached.preview is not None and self._worth_showing(share):
+            self._share = share
+            self._show(reached.preview(), reached.timestep)
 
     @property
     def kept(self) -> str | None:
         """The object key of the newest checkpoint."""
         return self._kept
+
+    @property
+    def previews(self) -> list[str]:
+        """The object keys of this attempt's previews."""
+        return self._previews
 
     def _keep(self, data: bytes, timestep: int) -> None:
         key = f"{self._folder}/checkpoint-{timestep}"
@@ -56,6 +69,24 @@ class Watch:
         older, self._kept, self._kept_at = self._kept, key, monotonic()
         if older is not None:
             self._tools.store.delete(older)
+
+    def _worth_showing(self, share: int) -> bool:
+        """Not twice in one part or in quick succession, and not at the end: the result follows at once."""
+        paused = monotonic() - self._shown_at >= self._tools.limits.preview_seconds
+        return paused and self._share < share < _MOST_PREVIEWS
+
+    def _show(self, data: bytes, timestep: int) -> None:
+        self._shown_at = monotonic()
+        key = f"{self._folder}/preview-{timestep}.png"
+        try:
+            self._tools.store.put(key, data, media_type="image/png")
+            self._previews.append(key)
+            counts = keep_preview(self._tools.database, self._pulse.claim, key=key, timestep=timestep)
+        except AppError:
+            _log.warning("A preview of %s is left out.", self._pulse.claim.job.id, exc_info=True)
+            return
+        if not counts:
+            raise Interrupted(StopReason.LOST)
 
     def _progress(self, reached: Reached) -> Progress:
         now = monotonic()

@@ -19,7 +19,7 @@ def work(tools: Tools) -> None:
         return
 
     def claim(classes: Sequence[JobClass]) -> Claim | None:
-        return claim_next(tools.database, lease_seconds=tools.limits.lease_seconds, classes=classes)
+        return claim_next(tools.database, lease_seconds=tools.limits.lease_seconds, classes=classes, model=tools.model)
 
     claimed = tools.seats.take(claim)
     if claimed is None:

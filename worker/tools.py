@@ -20,16 +20,17 @@ class Limits:
 
     lease_seconds: float
     checkpoint_seconds: float
+    preview_seconds: float  # least time between two previews
     patience_seconds: float  # how long a finished result waits for a store or database that is down
     retention: timedelta
 
 
 @final
 class Seats:
-    """Gives out a worker's slots; the last one takes no batch, so that a person never waits for a whole batch."""
+    """Gives out a worker's slots, to each class those that it may have."""
 
     def __init__(self, slots: int) -> None:
-        self._most_batch = max(1, slots - 1)
+        self._most_batch = JobClass.BATCH.seats(slots)
         self._batch = 0
         self._lock = Lock()
 

@@ -1,8 +1,9 @@
 """Who may call, and what was already answered: API keys and idempotency records."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, final
+from datetime import datetime, timedelta
+from typing import Any, Protocol, final
 
 
 @final
@@ -31,3 +32,24 @@ class IdempotencyRecord:
     fingerprint: str  # SHA-256 over method, path and body
     status: int
     body: dict[str, Any]
+
+
+class KeyRepository(Protocol):
+    """API keys and the tenants they belong to."""
+
+    def add(self, key: ApiKey) -> None: ...
+    def get(self, key_id: str) -> ApiKey | None: ...
+    def list(self, tenant: str | None = None) -> Sequence[ApiKey]: ...
+    def revoke(self, key_id: str) -> bool: ...
+    def touch(self, key_id: str) -> None: ...  # it was used now
+
+
+class IdempotencyRepository(Protocol):
+    """First answers by (tenant, key), written in the same commit as what they created."""
+
+    def get(self, tenant: str, key: str) -> IdempotencyRecord | None: ...
+    def add(self, record: IdempotencyRecord) -> None:
+        """Raises Conflict (IDEMPOTENCY_IN_FLIGHT) when another request has taken the key meanwhile."""
+        ...
+
+    def forget(self, *, older_than: timedelta) -> int: ...

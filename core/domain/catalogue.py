@@ -36,6 +36,11 @@ class Model:
     known_words: frozenset[str] | None = None
     notice: str = ""
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """Name and revision, by which jobs and workers find each other."""
+        return {"name": self.name, "revision": self.revision}
+
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The model's tokenizer."""

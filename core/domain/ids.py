@@ -14,7 +14,12 @@ class IdPrefix(StrEnum):
     IMAGE = "img"
     INVERSION = "inv"
     EDIT = "edt"
+    BATCH = "bat"
     KEY = "key"
+    UPLOAD = "upl"
+    ENDPOINT = "whe"
+    DELIVERY = "msg"
+    WORKER = "wrk"
 
 
 def new_id(prefix: IdPrefix) -> str:

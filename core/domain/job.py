@@ -19,6 +19,10 @@ class JobClass(StrEnum):
     INTERACTIVE = "interactive"
     BATCH = "batch"
 
+    def seats(self, slots: int) -> int:
+        """How many of a worker's slots it may take; the last takes no batch, so that nobody waits for a whole one."""
+        return max(1, slots - 1) if self is JobClass.BATCH else slots
+
 
 class JobState(StrEnum):
     """Where a job stands; the last four are final."""
@@ -86,36 +90,6 @@ class Artifact:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobEvent:
-    """A job entered a state; `number` grows over all events, so that a reader can go on where he stopped."""
-
-    number: int
-    job_id: str
-    state: JobState
-    attempt: int
-    at: datetime
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueLoad:
-    """How busy one class is; `typical_seconds` is the mean run of the jobs that ended last."""
-
-    job_class: JobClass
-    queued: int
-    oldest_queued_at: datetime | None
-    running: int
-    typical_seconds: float | None  # None until one has succeeded
-
-    def estimated_wait_seconds(self, position: int) -> float | None:
-        """For a job with so many before it, were the slots that run now to go on; None while nobody can know."""
-        if self.typical_seconds is None:
-            return None
-        return self.typical_seconds * (position + 1) / max(self.running, 1)
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredImage:
     """A caller's image as the service keeps it: re-encoded, upright, three channels."""
 
@@ -160,6 +134,8 @@ class Job:
     depends_on: str | None = None  # the job this one waits for
     leader: str | None = None  # the job whose result a duplicate shares
     retry_of: str | None = None  # the failed, canceled or expired job that this one repeats
+    batch_id: str | None = None
+    batch_item: int | None = None  # the item whose work this job is; None for an inversion that its items share
     work_key: str | None = None  # equal keys of one tenant mean identical work
     progress: Progress = field(default_factory=Progress)
     checkpoint_key: str | None = None  # in the object store
@@ -169,6 +145,12 @@ class Job:
     metrics: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
+    webhook: dict[str, Any] | None = None  # url, events: where its end is told, besides the tenant's endpoints
+
+    @property
+    def folder(self) -> str:
+        """What the object keys of all its attempts begin with."""
+        return f"{self.tenant}/jobs/{self.id}/"
 
     @property
     def forgotten(self) -> bool:

@@ -1,24 +1,15 @@
 """What the use cases need from the outside, as protocols; `core.storage` and `core.queue` implement them."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, final
 
-from core.domain.access import ApiKey, IdempotencyRecord
-from core.domain.job import (
-    Artifact,
-    Job,
-    JobClass,
-    JobError,
-    JobEvent,
-    JobKind,
-    JobState,
-    Progress,
-    QueueLoad,
-    StoredImage,
-)
+from core.domain.access import IdempotencyRepository, KeyRepository
+from core.domain.batch import BatchRepository
+from core.domain.job import Artifact, Job, JobClass, JobError, JobKind, JobState, Progress, StoredImage
+from core.domain.watching import EventRepository, QueueRepository, WorkerRepository
 
 
 @final
@@ -61,6 +52,7 @@ class JobFilter:
     kind: JobKind | None = None
     state: JobState | None = None
     method: str | None = None
+    batch_id: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
     metadata: tuple[tuple[str, str], ...] = ()
@@ -101,22 +93,18 @@ class JobRepository(Protocol):
         """Newest first, keyset-paged; tombstones are left out."""
         ...
 
-    def events(self, tenant: str, job_id: str, *, after: int) -> Sequence[JobEvent]:
-        """The states a job has entered since event number `after`, oldest first."""
+    def claim_next(
+        self, *, lease_seconds: float, classes: Sequence[JobClass], model: Mapping[str, str]
+    ) -> Claim | None:
+        """Leases the next job of these classes that was accepted for this model (name, revision)."""
         ...
 
-    def queue_position(self, job: Job) -> int:
-        """How many queued jobs of this class stand before it."""
-        ...
-
-    def load(self, job_class: JobClass) -> QueueLoad: ...
-    def finished(self, job_ids: Collection[str]) -> Collection[str]:
-        """Of these jobs, those whose state is final."""
-        ...
-
-    def claim_next(self, *, lease_seconds: float, classes: Sequence[JobClass]) -> Claim | None: ...
     def beat(self, claim: Claim, progress: Progress, *, lease_seconds: float) -> Beat: ...
     def save_checkpoint(self, claim: Claim, key: str, progress: Progress) -> bool: ...
+    def save_preview(self, claim: Claim, key: str, *, timestep: int) -> bool:
+        """Tells by an event that there is a picture; it is forgotten when the attempt ends."""
+        ...
+
     def finish(self, claim: Claim, outcome: Outcome, *, retention: timedelta) -> bool:
         """The one final transition; also settles the jobs that waited for this one. False: the fence is stale."""
         ...
@@ -150,6 +138,12 @@ class JobRepository(Protocol):
         """Jobs ready to be claimed; counts no further than `limit`."""
         ...
 
+    def untidy(self, *, before: datetime, limit: int) -> Sequence[tuple[Job, Collection[str]]]:
+        """Jobs that ended before this moment and may have left objects behind; with each, the keys still in use."""
+        ...
+
+    def mark_tidy(self, job_ids: Collection[str]) -> None: ...
+
 
 class ImageRepository(Protocol):
     """The images callers have sent."""
@@ -162,27 +156,6 @@ class ImageRepository(Protocol):
     def by_sha256(self, tenant: str, sha256: str) -> StoredImage | None: ...
 
 
-class KeyRepository(Protocol):
-    """API keys and the tenants they belong to."""
-
-    def add(self, key: ApiKey) -> None: ...
-    def get(self, key_id: str) -> ApiKey | None: ...
-    def list(self, tenant: str | None = None) -> Sequence[ApiKey]: ...
-    def revoke(self, key_id: str) -> bool: ...
-    def touch(self, key_id: str) -> None: ...  # it was used now
-
-
-class IdempotencyRepository(Protocol):
-    """First answers by (tenant, key), written in the same commit as what they created."""
-
-    def get(self, tenant: str, key: str) -> IdempotencyRecord | None: ...
-    def add(self, record: IdempotencyRecord) -> None:
-        """Raises Conflict (IDEMPOTENCY_IN_FLIGHT) when another request has taken the key meanwhile."""
-        ...
-
-    def forget(self, *, older_than: timedelta) -> int: ...
-
-
 class UnitOfWork(Protocol):
     """One database transaction; leaving it without `commit` rolls everything back."""
 
@@ -191,9 +164,17 @@ class UnitOfWork(Protocol):
     @property
     def images(self) -> ImageRepository: ...
     @property
+    def batches(self) -> BatchRepository: ...
+    @property
     def keys(self) -> KeyRepository: ...
     @property
     def idempotency(self) -> IdempotencyRepository: ...
+    @property
+    def events(self) -> EventRepository: ...
+    @property
+    def queue(self) -> QueueRepository: ...
+    @property
+    def workers(self) -> WorkerRepository: ...
 
     def commit(self) -> None: ...
     def now(self) -> datetime:

@@ -1,13 +1,14 @@
 """Which job runs next, and the lease that an attempt holds on it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 
 from core.domain.job import Job, JobClass, JobState, Progress
 from core.domain.ports import Beat, Claim
-from core.storage.rows import to_job
+from core.storage.events import note_preview, note_progress
+from core.storage.rows import model_key, to_job
 from core.storage.tables import IS_QUEUED, IS_RUNNING, jobs
 from core.storage.transaction import Transaction
 from core.storage.transitions import move, move_claimed
@@ -16,10 +17,12 @@ from core.storage.transitions import move, move_claimed
 _BATCH_PATIENCE = timedelta(minutes=30)
 
 
-def claim_next(tx: Transaction, *, lease_seconds: float, classes: Sequence[JobClass]) -> Claim | None:
-    """Leases the next job: by class, then the tenant with the fewest running, then the oldest."""
-    for job_class, tenant in _turns(tx, classes):
-        job = _oldest(tx, job_class, tenant)
+def claim_next(
+    tx: Transaction, *, lease_seconds: float, classes: Sequence[JobClass], model: Mapping[str, str]
+) -> Claim | None:
+    """Leases the model's next job: by class, then the tenant with the fewest running, then the oldest."""
+    for job_class, tenant in _turns(tx, classes, model):
+        job = _oldest(tx, _queued(job_class, model), tenant)
         if job is not None:
             claimed = move(
                 tx,
@@ -42,6 +45,8 @@ def beat(tx: Transaction, claim: Claim, progress: Progress, *, lease_seconds: fl
         .values(lease_until=tx.now() + timedelta(seconds=lease_seconds), **_columns(progress))
         .returning(jobs.c.cancel_requested)
     ).one_or_none()
+    if row is not None and progress != claim.job.progress:
+        note_progress(tx, claim.job, progress)
     return Beat(alive=row is not None, cancel_requested=row is not None and row.cancel_requested)
 
 
@@ -56,43 +61,54 @@ def save_checkpoint(tx: Transaction, claim: Claim, *, key: str, progress: Progre
     return row is not None
 
 
+def save_preview(tx: Transaction, claim: Claim, *, key: str, timestep: int) -> bool:
+    """Tells of a picture of an attempt that still holds its lease."""
+    held = select(jobs.c.id).where(jobs.c.id == claim.job.id, jobs.c.fence == claim.fence, IS_RUNNING)
+    if tx.connection.execute(held.with_for_update()).one_or_none() is None:
+        return False
+    note_preview(tx, claim.job, key, timestep=timestep)
+    return True
+
+
 def release(tx: Transaction, claim: Claim, *, count_attempt: bool) -> Job | None:
     """Back into the queue at its old place."""
     attempt = claim.job.attempt if count_attempt else claim.job.attempt - 1
     return move_claimed(tx, claim, JobState.QUEUED, attempt=attempt)
 
 
-def _turns(tx: Transaction, classes: Sequence[JobClass]) -> Iterator[tuple[JobClass, str]]:
-    """(class, tenant) of everything queued, the next in turn first."""
+def _turns(tx: Transaction, classes: Sequence[JobClass], model: Mapping[str, str]) -> Iterator[tuple[JobClass, str]]:
+    """(class, tenant) of everything queued for the model, the next in turn first."""
     aged = tx.now() - _BATCH_PATIENCE
     counts = select(jobs.c.tenant, func.count()).where(IS_RUNNING).group_by(jobs.c.tenant)
     running = {tenant: count for tenant, count in tx.connection.execute(counts)}  # noqa: C416 - rows are no pairs to mypy
     ranked = sorted(
         (job_class is JobClass.BATCH and queued_at > aged, running.get(tenant, 0), queued_at, job_class, tenant)
         for job_class in classes
-        for tenant, queued_at in tx.connection.execute(_heads(job_class))
+        for tenant, queued_at in tx.connection.execute(_heads(_queued(job_class, model)))
     )
     for *_, job_class, tenant in ranked:
         yield job_class, tenant
 
 
-def _heads(job_class: JobClass) -> Select[str, datetime]:
+def _queued(job_class: JobClass, model: Mapping[str, str]) -> ColumnElement[bool]:
+    return and_(IS_QUEUED, jobs.c.job_class == job_class, jobs.c.model_key == model_key(model))
+
+
+def _heads(queued: ColumnElement[bool]) -> Select[str, datetime]:
     """(tenant, queued_at of its oldest job): one look into the index per tenant, however long the queue is."""
-    queued = (IS_QUEUED, jobs.c.job_class == job_class)
-    first = select(func.min(jobs.c.tenant).label("tenant")).where(*queued).cte("tenants", recursive=True)
-    following = select(func.min(jobs.c.tenant)).where(*queued, jobs.c.tenant > first.c.tenant).scalar_subquery()
+    first = select(func.min(jobs.c.tenant).label("tenant")).where(queued).cte("tenants", recursive=True)
+    following = select(func.min(jobs.c.tenant)).where(queued, jobs.c.tenant > first.c.tenant).scalar_subquery()
     tenants = first.union_all(select(following).where(first.c.tenant.is_not(None)))
-    oldest = select(func.min(jobs.c.queued_at)).where(*queued, jobs.c.tenant == tenants.c.tenant).scalar_subquery()
+    oldest = select(func.min(jobs.c.queued_at)).where(queued, jobs.c.tenant == tenants.c.tenant).scalar_subquery()
     return select(tenants.c.tenant, oldest).where(tenants.c.tenant.is_not(None))
 
 
-def _oldest(tx: Transaction, job_class: JobClass, tenant: str) -> Job | None:
+def _oldest(tx: Transaction, queued: ColumnElement[bool], tenant: str) -> Job | None:
     """Held until the end of the transaction; jobs that others hold are passed over."""
     row = tx.connection.execute(
         select(jobs)
         .where(
-            IS_QUEUED,
-            jobs.c.job_class == job_class,
+            queued,
             jobs.c.tenant == tenant,
             or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > tx.now()),
         )

@@ -9,9 +9,16 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from core.domain.errors import Unavailable
 from core.storage.access import SqlIdempotency, SqlKeys
+from core.storage.batches import SqlBatches
+from core.storage.events import SqlEvents
 from core.storage.images import SqlImages
 from core.storage.jobs import SqlJobs
+from core.storage.queue import SqlQueue
+from core.storage.tenants import SqlTenants
 from core.storage.transaction import Transaction
+from core.storage.uploads import SqlUploads
+from core.storage.webhooks import SqlWebhooks
+from core.storage.workers import SqlWorkers
 
 _BUSY_MILLISECONDS = 30_000  # a write of ours takes milliseconds; only a stuck process makes another wait so long
 
@@ -24,8 +31,15 @@ class SqlUnitOfWork:
         self._tx = Transaction(connection)
         self.jobs = SqlJobs(self._tx)
         self.images = SqlImages(self._tx)
+        self.batches = SqlBatches(self._tx)
         self.keys = SqlKeys(self._tx)
         self.idempotency = SqlIdempotency(self._tx)
+        self.events = SqlEvents(self._tx)
+        self.queue = SqlQueue(self._tx)
+        self.workers = SqlWorkers(self._tx)
+        self.tenants = SqlTenants(self._tx)
+        self.uploads = SqlUploads(self._tx)
+        self.webhooks = SqlWebhooks(self._tx)
         self.now = self._tx.now
 
     def commit(self) -> None:

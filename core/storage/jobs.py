@@ -1,20 +1,19 @@
 """The repository of jobs; how they are claimed, moved and settled stands in the modules beside it."""
 
-from collections.abc import Collection, Sequence
-from datetime import timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import final
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 
-from core.domain.job import Job, JobClass, JobEvent, JobState, Progress, QueueLoad
+from core.domain.job import Job, JobClass, JobState, Progress
 from core.domain.ports import Beat, Claim, JobFilter, Outcome
-from core.storage import claims, endings
-from core.storage.load import measure
+from core.storage import claims, endings, tidying
+from core.storage.events import note_states
 from core.storage.rows import to_job, to_row
 from core.storage.settlement import erase, join
-from core.storage.tables import HAS_ARTIFACTS, IS_QUEUED, IS_RUNNING, events, jobs
+from core.storage.tables import HAS_ARTIFACTS, IS_QUEUED, IS_RUNNING, jobs
 from core.storage.transaction import Transaction
-from core.storage.transitions import record
 
 
 @final
@@ -26,7 +25,7 @@ class SqlJobs:
 
     def add(self, job: Job) -> Job:
         self._tx.connection.execute(insert(jobs).values(**to_row(job)))
-        record(self._tx, [job])
+        note_states(self._tx, [job])
         return join(self._tx, job) if job.state is JobState.WAITING else job
 
     def get(self, tenant: str, job_id: str) -> Job | None:
@@ -69,41 +68,19 @@ class SqlJobs:
         )
         return [to_job(row) for row in rows]
 
-    def events(self, tenant: str, job_id: str, *, after: int) -> Sequence[JobEvent]:
-        rows = self._tx.connection.execute(
-            select(events)
-            .join(jobs, jobs.c.id == events.c.job_id)
-            .where(_is(tenant, job_id), events.c.number > after)
-            .order_by(events.c.number)
-        )
-        return [
-            JobEvent(number=row.number, job_id=row.job_id, state=JobState(row.state), attempt=row.attempt, at=row.at)
-            for row in rows
-        ]
-
-    def queue_position(self, job: Job) -> int:
-        mine = tuple_(func.coalesce(job.queued_at, jobs.c.queued_at), job.id)
-        earlier = select(func.count()).where(
-            IS_QUEUED, jobs.c.job_class == job.job_class, tuple_(jobs.c.queued_at, jobs.c.id) < mine
-        )
-        return self._tx.connection.execute(earlier).scalar_one()
-
-    def load(self, job_class: JobClass) -> QueueLoad:
-        return measure(self._tx, job_class)
-
-    def finished(self, job_ids: Collection[str]) -> Collection[str]:
-        final = [state for state in JobState if state.final]
-        rows = self._tx.connection.execute(select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.state.in_(final)))
-        return list(rows.scalars())
-
-    def claim_next(self, *, lease_seconds: float, classes: Sequence[JobClass]) -> Claim | None:
-        return claims.claim_next(self._tx, lease_seconds=lease_seconds, classes=classes)
+    def claim_next(
+        self, *, lease_seconds: float, classes: Sequence[JobClass], model: Mapping[str, str]
+    ) -> Claim | None:
+        return claims.claim_next(self._tx, lease_seconds=lease_seconds, classes=classes, model=model)
 
     def beat(self, claim: Claim, progress: Progress, *, lease_seconds: float) -> Beat:
         return claims.beat(self._tx, claim, progress, lease_seconds=lease_seconds)
 
     def save_checkpoint(self, claim: Claim, key: str, progress: Progress) -> bool:
         return claims.save_checkpoint(self._tx, claim, key=key, progress=progress)
+
+    def save_preview(self, claim: Claim, key: str, *, timestep: int) -> bool:
+        return claims.save_preview(self._tx, claim, key=key, timestep=timestep)
 
     def finish(self, claim: Claim, outcome: Outcome, *, retention: timedelta) -> bool:
         return endings.finish(self._tx, claim, outcome, retention=retention) is not None
@@ -138,6 +115,12 @@ class SqlJobs:
     def expire_artifacts(self, *, limit: int) -> Sequence[str]:
         return endings.expire_artifacts(self._tx, limit=limit)
 
+    def untidy(self, *, before: datetime, limit: int) -> Sequence[tuple[Job, Collection[str]]]:
+        return tidying.untidy(self._tx, before=before, limit=limit)
+
+    def mark_tidy(self, job_ids: Collection[str]) -> None:
+        tidying.mark_tidy(self._tx, job_ids)
+
     def queued_count(self, *, limit: int) -> int:
         some = select(jobs.c.id).where(IS_QUEUED).limit(limit).subquery()
         return self._tx.connection.execute(select(func.count()).select_from(some)).scalar_one()
@@ -149,7 +132,7 @@ def _is(tenant: str, job_id: str) -> ColumnElement[bool]:
 
 def _conditions(query: JobFilter) -> list[ColumnElement[bool]]:
     conditions = [jobs.c.tenant == query.tenant, jobs.c.deleted_at.is_(None)]
-    wanted = {"kind": query.kind, "state": query.state, "method": query.method}
+    wanted = {"kind": query.kind, "state": query.state, "method": query.method, "batch_id": query.batch_id}
     conditions += [jobs.c[name] == value for name, value in wanted.items() if value is not None]
     if query.created_after is not None:
         conditions.append(jobs.c.created_at > query.created_after)

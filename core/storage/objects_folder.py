@@ -39,7 +39,8 @@ class FolderStore:
         self._path(key).unlink(missing_ok=True)
 
     def list(self, prefix: str) -> Iterator[str]:
-        for path in sorted(self._root.rglob("*")):
+        folder = self._root.joinpath(*prefix.split("/")[:-1])
+        for path in sorted(folder.rglob("*")):
             key = path.relative_to(self._root).as_posix()
             if path.is_file() and key.startswith(prefix) and not path.name.startswith(_UNFINISHED):
                 yield key

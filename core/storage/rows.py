@@ -1,5 +1,6 @@
 """Jobs as rows and rows as jobs."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -23,10 +24,16 @@ def to_row(job: Job) -> dict[str, Any]:
         "job_class": job.job_class,
         "state": job.state,
         "method": job.parameters["method"],
+        "model_key": model_key(job.model),
         "artifacts": to_documents(job.artifacts),
         "error": None if job.error is None else asdict(job.error),
         "warnings": list(job.warnings),
     }
+
+
+def model_key(model: Mapping[str, str]) -> str:
+    """A model's name and revision as one text that can be compared and indexed."""
+    return f"{model['name']}@{model['revision']}"
 
 
 def to_documents(artifacts: tuple[Artifact, ...]) -> list[dict[str, Any]]:

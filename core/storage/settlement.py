@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, or_, select, update
 
 from core.domain.errors import ErrorCode
-from core.domain.job import Job, JobError, JobKind, JobState
+from core.domain.job import Job, JobClass, JobError, JobKind, JobState
 from core.storage.rows import to_documents, to_job
 from core.storage.tables import HAS_ARTIFACTS, IS_WAITING, jobs
 from core.storage.transaction import Transaction
@@ -25,7 +25,9 @@ def settle(tx: Transaction, job: Job) -> None:
     if job.state is JobState.SUCCEEDED:
         for follower in share(tx, job, to=and_(jobs.c.leader == job.id, IS_WAITING)):
             settle(tx, follower)
-        move_all(tx, edits, _QUEUED, queued_at=tx.now())
+        # A batch's edit stands in line since it was accepted, so that results come before the last inversion is done.
+        accepted_or_now = case((jobs.c.job_class == JobClass.BATCH, jobs.c.created_at), else_=tx.now())
+        move_all(tx, edits, _QUEUED, queued_at=accepted_or_now)
     else:
         _promote(tx, job)
         move_all(tx, edits, _FAILED, finished_at=tx.now(), error=_inversion_failed(job))
@@ -41,7 +43,7 @@ def join(tx: Transaction, job: Job) -> Job:
     if job.leader is None:
         return move(tx, job, JobState.QUEUED, queued_at=tx.now()) or job
     # The leader may have been deleted since, but then a duplicate still holds what they share.
-    holder = tx.connection.execute(select(jobs).where(_sharing(job.leader), HAS_ARTIFACTS).limit(1)).one()
+    holder = tx.connection.execute(select(jobs).where(sharing(job.leader), HAS_ARTIFACTS).limit(1)).one()
     return share(tx, to_job(holder), to=jobs.c.id == job.id)[0]
 
 
@@ -56,7 +58,7 @@ def erase(tx: Transaction, job: Job) -> list[str]:
         .values(artifacts=[], result=None, checkpoint_key=None, erased_at=tx.now())
     )
     keys = [artifact.key for artifact in job.artifacts]
-    if keys and tx.connection.execute(select(jobs.c.id).where(_sharing(root), HAS_ARTIFACTS).limit(1)).first():
+    if keys and tx.connection.execute(select(jobs.c.id).where(sharing(root), HAS_ARTIFACTS).limit(1)).first():
         keys = []
     return keys if job.checkpoint_key is None else [*keys, job.checkpoint_key]
 
@@ -92,7 +94,8 @@ def _promote(tx: Transaction, leader: Job) -> None:
         move(tx, promoted, JobState.QUEUED, leader=None, queued_at=tx.now())
 
 
-def _sharing(root: str) -> ColumnElement[bool]:
+def sharing(root: str) -> ColumnElement[bool]:
+    """The leader and all that share its result."""
     return or_(jobs.c.id == root, jobs.c.leader == root)
 
 

@@ -80,6 +80,7 @@ jobs = Table(
     Column("inputs", Document, nullable=False),
     Column("parameters", Document, nullable=False),
     Column("model", Document, nullable=False),
+    Column("model_key", Text, nullable=False),  # the same as one text: a worker takes jobs of its own model only
     Column("seed", BigInteger, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("queued_at", UtcDateTime),
@@ -89,6 +90,7 @@ jobs = Table(
     Column("expires_at", UtcDateTime),
     Column("erased_at", UtcDateTime),  # when its artifacts were forgotten
     Column("deleted_at", UtcDateTime),
+    Column("tidied_at", UtcDateTime),  # when what its attempts left in the store was cleared away
     Column("lease_until", UtcDateTime),
     Column("fence", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -97,6 +99,8 @@ jobs = Table(
     Column("depends_on", Id),
     Column("leader", Id),
     Column("retry_of", Id),
+    Column("batch_id", Id),
+    Column("batch_item", Integer),
     Column("work_key", Sha256),
     Column("timestep", Integer, nullable=False),
     Column("timesteps", Integer, nullable=False),
@@ -108,6 +112,7 @@ jobs = Table(
     Column("metrics", Document, nullable=False),
     Column("warnings", Document, nullable=False),
     Column("metadata", Document, nullable=False),
+    Column("webhook", Document),
 )
 
 
@@ -123,14 +128,20 @@ IS_SUCCEEDED = jobs.c.state == _state_is(JobState.SUCCEEDED)
 IS_UNFINISHED = or_(IS_WAITING, IS_QUEUED, IS_RUNNING)
 HAS_ARTIFACTS = and_(IS_SUCCEEDED, jobs.c.erased_at.is_(None))
 
+IS_UNTIDY = and_(jobs.c.finished_at.is_not(None), jobs.c.tidied_at.is_(None))
+
 _PARTIAL = {
-    "ix_jobs_queue": (IS_QUEUED, (jobs.c.job_class, jobs.c.tenant, jobs.c.queued_at, jobs.c.id)),
+    "ix_jobs_queue": (IS_QUEUED, (jobs.c.job_class, jobs.c.model_key, jobs.c.tenant, jobs.c.queued_at, jobs.c.id)),
     "ix_jobs_running": (IS_RUNNING, (jobs.c.tenant, jobs.c.lease_until)),
     "ix_jobs_work": (jobs.c.work_key.is_not(None), (jobs.c.tenant, jobs.c.work_key)),
     "ix_jobs_leader": (jobs.c.leader.is_not(None), (jobs.c.leader,)),
     "ix_jobs_depends_on": (jobs.c.depends_on.is_not(None), (jobs.c.depends_on,)),
+    "ix_jobs_batch": (jobs.c.batch_id.is_not(None), (jobs.c.batch_id, jobs.c.created_at, jobs.c.id)),
+    "ix_jobs_unfinished": (IS_UNFINISHED, (jobs.c.tenant, jobs.c.job_class)),
     "ix_jobs_deadline": (and_(IS_UNFINISHED, jobs.c.deadline_at.is_not(None)), (jobs.c.deadline_at,)),
     "ix_jobs_recent": (and_(IS_SUCCEEDED, jobs.c.leader.is_(None)), (jobs.c.job_class, jobs.c.finished_at)),
+    "ix_jobs_waiting": (IS_WAITING, (jobs.c.job_class,)),
+    "ix_jobs_untidy": (IS_UNTIDY, (jobs.c.finished_at,)),
     "ix_jobs_expiry": (and_(HAS_ARTIFACTS, jobs.c.expires_at.is_not(None)), (jobs.c.expires_at,)),
 }
 for _name, (_where, _columns) in _PARTIAL.items():
@@ -142,10 +153,24 @@ events = Table(
     metadata,
     Column("number", Number, primary_key=True, autoincrement=True),
     Column("job_id", Id, nullable=False),
+    Column("kind", String(16), nullable=False),
     Column("state", String(16), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("at", UtcDateTime, nullable=False),
+    Column("data", Document, nullable=False),
     Index("ix_events_job", "job_id", "number"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("model", Document, nullable=False),
+    Column("model_key", Text, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("ready_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("present_until", UtcDateTime, nullable=False),
 )
 
 api_keys = Table(

@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, update
+from sqlalchemy import ColumnElement, update
 
 from core.domain.job import TRANSITIONS, Job, JobState
 from core.domain.ports import Claim
+from core.storage.events import forget_previews, note_states
 from core.storage.rows import to_job
-from core.storage.tables import events, jobs
+from core.storage.tables import jobs
 from core.storage.transaction import Transaction
+from core.storage.webhooks import announce_ends
 
 
 def move(tx: Transaction, job: Job, to: JobState, **values: Any) -> Job | None:
@@ -33,13 +35,8 @@ def move_all(
         raise ValueError(f"a job never goes from {origin} to {to}")
     statement = update(jobs).where(which, jobs.c.state == origin).values(state=to, **values).returning(*jobs.c)
     moved = [to_job(row) for row in tx.connection.execute(statement)]
-    record(tx, moved)
+    note_states(tx, moved)
+    announce_ends(tx, moved)
+    if origin is JobState.RUNNING:
+        forget_previews(tx, [job.id for job in moved])
     return moved
-
-
-def record(tx: Transaction, entered: list[Job]) -> None:
-    """Notes that these jobs have entered the states they are in."""
-    if entered:
-        at = tx.now()
-        rows = [{"job_id": job.id, "state": job.state, "attempt": job.attempt, "at": at} for job in entered]
-        tx.connection.execute(insert(events), rows)

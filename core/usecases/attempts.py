@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from core.domain.catalogue import Model
 from core.domain.job import JobClass, Progress
 from core.domain.ports import Beat, Claim, Database, Outcome, WakeUps
 
 
-def claim_next(database: Database, *, lease_seconds: float, classes: Sequence[JobClass]) -> Claim | None:
-    """The next job for a free slot, leased to it; None when nothing is queued in these classes."""
+def claim_next(database: Database, *, lease_seconds: float, classes: Sequence[JobClass], model: Model) -> Claim | None:
+    """The next job for a free slot of a worker with this model, leased to it; None when nothing is queued for it."""
     with database.begin() as uow:
-        claim = uow.jobs.claim_next(lease_seconds=lease_seconds, classes=classes)
+        claim = uow.jobs.claim_next(lease_seconds=lease_seconds, classes=classes, model=model.identity)
         uow.commit()
     return claim
 
@@ -31,6 +32,14 @@ def checkpoint(database: Database, claim: Claim, *, key: str, progress: Progress
     """Notes where the next attempt can go on; False: this attempt no longer counts."""
     with database.begin() as uow:
         kept = uow.jobs.save_checkpoint(claim, key, progress)
+        uow.commit()
+    return kept
+
+
+def keep_preview(database: Database, claim: Claim, *, key: str, timestep: int) -> bool:
+    """Tells those who watch that there is a picture; False: this attempt no longer counts."""
+    with database.begin() as uow:
+        kept = uow.jobs.save_preview(claim, key, timestep=timestep)
         uow.commit()
     return kept
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from core.domain.catalogue import Model
-from core.domain.edit_specs import EditMethod
+from core.domain.edit_parts import EditMethod
 from core.domain.errors import Conflict, ErrorCode, NotFound
 from core.domain.inversion_specs import InversionMethod
-from core.domain.job import Artifact, Job, JobEvent, JobKind, JobState
+from core.domain.job import Artifact, Job, JobKind, JobState
 from core.domain.ports import Database, JobFilter, ObjectStore, WakeUps
 from core.domain.specs import Fit, Output
 from core.usecases.edits import submit_edit
@@ -29,12 +29,6 @@ def list_jobs(database: Database, query: JobFilter) -> Sequence[Job]:
     """Newest first; a page shorter than the limit is the last."""
     with database.read() as uow:
         return uow.jobs.list(query)
-
-
-def list_events(database: Database, tenant: str, job_id: str, *, after: int = 0) -> Sequence[JobEvent]:
-    """The states the job has entered since event number `after`."""
-    with database.read() as uow:
-        return uow.jobs.events(tenant, job_id, after=after)
 
 
 def get_artifact(database: Database, tenant: str, job_id: str, *, name: str) -> Artifact:

@@ -1,21 +1,25 @@
-"""How long the queue is, and where one job stands in it."""
+"""How long the queue is, where one job stands in it, and who is there to work on it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import final
 
-from core.domain.job import Job, JobClass, JobState, QueueLoad
+from core.domain.catalogue import Model
+from core.domain.errors import Unavailable
+from core.domain.job import Job, JobClass, JobState
 from core.domain.ports import Database
+from core.domain.watching import QueueLoad
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A queued job's place; `position` counts the jobs of its class before it."""
+    """A queued job's place; `position` counts the jobs of its class and model before it."""
 
     position: int
     estimated_wait_seconds: float | None
+    workers: int  # that are ready and run its model
 
 
 def find_place(database: Database, job: Job) -> Place | None:
@@ -23,18 +27,40 @@ def find_place(database: Database, job: Job) -> Place | None:
     if job.state is not JobState.QUEUED:
         return None
     with database.read() as uow:
-        position = uow.jobs.queue_position(job)
-        load = uow.jobs.load(job.job_class)
-    return Place(position=position, estimated_wait_seconds=load.estimated_wait_seconds(position))
+        position = uow.queue.position(job)
+        load = uow.queue.load(job.job_class, model=job.model)
+    return Place(position=position, estimated_wait_seconds=load.estimated_wait_seconds(position), workers=load.workers)
 
 
 def measure_queue(database: Database) -> tuple[datetime, Sequence[QueueLoad]]:
     """The database's time, and the load of every class at that time."""
     with database.read() as uow:
-        return uow.now(), [uow.jobs.load(job_class) for job_class in JobClass]
+        return uow.now(), [uow.queue.load(job_class) for job_class in JobClass]
 
 
-def find_finished(database: Database, job_ids: Collection[str]) -> Collection[str]:
-    """Of these jobs, those whose state is final."""
+def report_worker(database: Database, worker_id: str, *, model: Model, slots: int, lease_seconds: float) -> None:
+    """Says that a worker has its model warm and is there, for as long as a lease lasts."""
+    with database.begin() as uow:
+        uow.workers.report(worker_id, model=model.identity, slots=slots, lease_seconds=lease_seconds)
+        uow.commit()
+
+
+def forget_worker(database: Database, worker_id: str) -> None:
+    """A worker takes its leave."""
+    with database.begin() as uow:
+        uow.workers.forget(worker_id)
+        uow.commit()
+
+
+def require_worker(database: Database, model: Model) -> None:
+    """Returns when somebody runs the jobs that are accepted now.
+
+    Raises:
+        Unavailable: no worker with this model is ready.
+    """
     with database.read() as uow:
-        return uow.jobs.finished(job_ids)
+        ready = uow.workers.ready(model=model.identity)
+    if not ready:
+        raise Unavailable(
+            f"No worker with the model {model.name} ({model.revision}) is ready; jobs are accepted and start later."
+        )

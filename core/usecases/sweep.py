@@ -9,6 +9,9 @@ from core.domain.ports import Database, ObjectStore, WakeUps
 _BATCH = 500  # rows a sweep changes in one commit: some tens of milliseconds
 _WAKE_UPS = 32  # as many slots as one sweep wakes; the tasks wake the rest
 _IDEMPOTENCY_RETENTION = timedelta(days=7)
+_TIDIED = 50  # jobs a sweep looks after: a listing of the store for each
+# By then a worker has cleared up behind itself, and one that lost its lease has noticed.
+_TIDY_AFTER = timedelta(minutes=10)
 
 
 @final
@@ -21,10 +24,11 @@ class Swept:
     deadlines: int = 0
     artifacts: int = 0
     wake_ups: int = 0
+    tidied: int = 0
 
 
 def sweep(database: Database, store: ObjectStore, wakeups: WakeUps) -> Swept:
-    """One round: expired leases, passed deadlines, old artifacts and answers, missing wake-ups."""
+    """One round: expired leases, passed deadlines, old artifacts and answers, missing wake-ups, stray objects."""
     with database.begin() as uow:
         if not uow.try_lock("sweep"):
             return Swept(ran=False)
@@ -38,13 +42,34 @@ def sweep(database: Database, store: ObjectStore, wakeups: WakeUps) -> Swept:
         store.delete(key)
     if queued:
         wakeups.send(queued)
-    return Swept(leases=leases, deadlines=deadlines, artifacts=len(keys), wake_ups=queued)
+    tidied = tidy(database, store, ended_for=_TIDY_AFTER)
+    return Swept(leases=leases, deadlines=deadlines, artifacts=len(keys), wake_ups=queued, tidied=tidied)
+
+
+def tidy(database: Database, store: ObjectStore, *, ended_for: timedelta) -> int:
+    """Deletes what the attempts of ended jobs left in the store and nobody needs; returns the number of such jobs.
+
+    Every job is looked after once, some time after its end. Doing it twice, or by two processes, does no harm.
+    """
+    with database.read() as uow:
+        untidy = uow.jobs.untidy(before=uow.now() - ended_for, limit=_TIDIED)
+    for job, keys_in_use in untidy:
+        if job.fence == 0:
+            continue  # it never ran
+        for key in set(store.list(job.folder)) - set(keys_in_use):
+            store.delete(key)
+    if untidy:
+        with database.begin() as uow:
+            uow.jobs.mark_tidy([job.id for job, _ in untidy])
+            uow.commit()
+    return len(untidy)
 
 
 def void_leases(database: Database) -> int:
-    """At the start of an embedded service: what the old process was running goes back to the queue."""
+    """At the start of an embedded service: the old worker is gone, and what it was running goes back to the queue."""
     with database.begin() as uow:
         voided = uow.jobs.void_leases()
         uow.jobs.expire_leases(limit=voided)
+        uow.workers.clear()
         uow.commit()
     return voided

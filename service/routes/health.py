@@ -5,6 +5,7 @@ from collections.abc import Callable
 from fastapi import APIRouter
 
 from core.domain.errors import Unavailable
+from core.usecases.queue import require_worker
 from service.dependencies import UsedPorts
 from service.problems import declared
 from service.schemas.catalogue import Health
@@ -20,11 +21,16 @@ def live() -> Health:
 
 @router.get("/readyz", responses=declared(authenticated=False))
 def ready(*, ports: UsedPorts) -> Health:
-    """200 when database, object store and broker answer; else 503 with the names of those that fail.
+    """200 when database, object store and broker answer and a worker is ready; else 503 that names what fails.
 
-    Without the broker jobs are still accepted and read; a worker finds them when it is back.
+    Without broker and workers jobs are still accepted and read: send callers where `/livez` answers.
     """
-    pings = {"database": ports.database.ping, "store": ports.store.ping, "broker": ports.wakeups.ping}
+    pings = {
+        "database": ports.database.ping,
+        "store": ports.store.ping,
+        "broker": ports.wakeups.ping,
+        "workers": lambda: require_worker(ports.database, ports.model),
+    }
     failing = {name: reason for name, ping in pings.items() if (reason := _failure(ping)) is not None}
     if failing:
         detail = " ".join(f"{name}: {reason}" for name, reason in failing.items())

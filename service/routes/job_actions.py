@@ -4,16 +4,18 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from core.domain.errors import Conflict, ErrorCode
 from core.domain.job import Job, JobKind
+from core.usecases.events import find_preview
 from core.usecases.jobs import cancel_job, delete_job, get_artifact, get_job, retry_job
 from service.answers import AfterWait, answer_job, answer_once, is_known, replay, submit_once
 from service.bodies import fingerprint
 from service.dependencies import MAX_WAIT_SECONDS, Call, JobId, Posting, Reading, Writing
 from service.problems import declared
 from service.schemas.jobs import ArtifactView, JobView
+from service.streams import stream_events
 
 WaitSeconds = Annotated[
     int, Query(ge=0, le=MAX_WAIT_SECONDS, description="Answer once the job is done, or after this.")
@@ -41,6 +43,19 @@ _FILE: dict[int | str, dict[str, Any]] = {
 }
 # A presigned address is followed at once or not at all; an hour allows for slow pages and clocks.
 _PRESIGNED_SECONDS = 3600
+
+
+_FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+_PNG: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The picture.", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+}
+_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    204: {"description": "The job has ended and all has been told."},
+}
+# As large as a database counts.
+EventNumber = Annotated[int, Path(ge=1, lt=2**63)]
+LastEventId = Annotated[int, Header(ge=0, lt=2**63, description="The id of the last event that has arrived.")]
 
 
 @final
@@ -91,6 +106,21 @@ class JobActions:
         delete_job(call.ports.database, call.ports.store, call.tenant, job_id=job_id, kind=self.kind)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
+    def events(self, *, call: Reading, job_id: JobId, last_event_id: LastEventId = 0) -> Response:
+        """What happens to a job, as Server-Sent Events: `state`, `progress`, `preview`, and at last `done`.
+
+        It begins with what has happened already, or after the event in Last-Event-ID. `done` carries the job; a caller
+        who comes again after it gets 204.
+        """
+        stream = stream_events(call, self._get(call, job_id), after=last_event_id)
+        return Response(status_code=HTTPStatus.NO_CONTENT) if stream is None else stream
+
+    def preview(self, *, call: Reading, job_id: JobId, number: EventNumber) -> Response:
+        """What a running job looked like when its `preview` event was sent (PNG); gone when the attempt ends."""
+        self._get(call, job_id)
+        key = find_preview(call.ports.database, call.tenant, job_id, number=number)
+        return Response(call.ports.store.get(key), media_type="image/png", headers=_FOR_EVER)
+
     def artifacts(self, *, call: Reading, job_id: JobId) -> list[ArtifactView]:
         """The files a job has left; none while it is unfinished."""
         job = self._get(call, job_id)
@@ -105,11 +135,7 @@ class JobActions:
         """One file's bytes."""
         self._get(call, job_id)
         artifact = get_artifact(call.ports.database, call.tenant, job_id, name=name)
-        headers = {
-            "ETag": f'"{artifact.sha256}"',
-            "Cache-Control": "private, max-age=31536000, immutable",
-            "X-Content-Type-Options": "nosniff",
-        }
+        headers = {"ETag": f'"{artifact.sha256}"', **_FOR_EVER}
         if is_known(call.request, headers["ETag"]):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         return Response(call.ports.store.get(artifact.key), media_type=artifact.media_type, headers=headers)
@@ -129,6 +155,8 @@ def add_job_actions(router: APIRouter, kind: JobKind | None) -> None:
         f"{one}/cancel", status_code=202, response_model=JobView, responses={**_ALREADY_FINAL, **declared(*_POSTED)}
     )(actions.cancel)
     router.post(f"{one}/retry", status_code=202, response_model=JobView, responses=declared(*_RETRIED))(actions.retry)
+    router.get(f"{one}/events", response_class=Response, responses={**_EVENTS, **found})(actions.events)
+    router.get(f"{one}/previews/{{number}}", response_class=Response, responses={**_PNG, **found})(actions.preview)
     gone = declared(ErrorCode.NOT_FOUND, ErrorCode.ARTIFACT_EXPIRED)
     router.get(f"{one}/artifacts", responses=gone)(actions.artifacts)
     router.get(

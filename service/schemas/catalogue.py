@@ -7,8 +7,9 @@ from pydantic import BaseModel, Field
 
 from core.domain.catalogue import Model
 from core.domain.errors import ErrorCode
-from core.domain.job import JobClass, QueueLoad
+from core.domain.job import JobClass
 from core.domain.methods import Method
+from core.domain.watching import QueueLoad
 from service.problems import PROBLEMS
 from service.schemas.previews import CostView
 
@@ -90,7 +91,12 @@ class QueueClassView(BaseModel):
     depth: int = Field(description="Jobs that are queued.")
     oldest_age_seconds: float | None
     running: int
-    estimated_wait_seconds: float | None = Field(description="For a job submitted now; null until one has ended.")
+    workers: int = Field(description="That are ready: a model is loaded and has run once.")
+    slots: int = Field(description="Of these workers, open to this class.")
+    stranded: int = Field(description="Of the queued jobs, those whose model no ready worker runs.")
+    estimated_wait_seconds: float | None = Field(
+        description="For a job submitted now; null until one has ended and while no worker is ready."
+    )
 
     @classmethod
     def of(cls, load: QueueLoad, now: datetime) -> Self:
@@ -101,6 +107,9 @@ class QueueClassView(BaseModel):
             depth=load.queued,
             oldest_age_seconds=None if oldest is None else max((now - oldest).total_seconds(), 0.0),
             running=load.running,
+            workers=load.workers,
+            slots=load.slots,
+            stranded=load.stranded,
             estimated_wait_seconds=load.estimated_wait_seconds(load.queued),
         )
 

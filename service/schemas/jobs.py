@@ -5,10 +5,10 @@ from typing import Any, Self, final
 
 from pydantic import BaseModel, Field
 
-from core.domain.edit_specs import EditMethod
+from core.domain.edit_parts import EditMethod
 from core.domain.errors import ErrorCode
 from core.domain.inversion_specs import InversionMethod
-from core.domain.job import Artifact, Job, JobError, JobKind, JobState
+from core.domain.job import Artifact, Job, JobError, JobKind, JobState, Progress
 from service.problems import PROBLEMS
 
 COLLECTIONS = {JobKind.INVERSION: "inversions", JobKind.EDIT: "edits"}
@@ -23,13 +23,24 @@ class ProgressView(BaseModel):
     fraction: float
     eta_seconds: float | None
 
+    @classmethod
+    def of(cls, progress: Progress) -> Self:
+        """With the share that is done."""
+        done, total = progress.timestep, progress.timesteps
+        return cls(
+            timestep=done, timesteps=total, fraction=done / total if total else 0.0, eta_seconds=progress.eta_seconds
+        )
+
 
 @final
 class QueueView(BaseModel):
     """Where a queued job stands."""
 
-    position: int = Field(description="Queued jobs of the same class that came earlier.")
-    estimated_wait_seconds: float | None = Field(description="By what recent jobs took; null until one has ended.")
+    position: int = Field(description="Queued jobs of the same class and model that came earlier.")
+    estimated_wait_seconds: float | None = Field(
+        description="By what recent jobs took and the ready workers' slots; null while that cannot be known."
+    )
+    workers: int = Field(description="Ready workers that run the job's model.")
 
 
 @final
@@ -62,13 +73,14 @@ class Links(BaseModel):
 
     self: str
     cancel: str
+    events: str
     artifacts: str
 
     @classmethod
     def of(cls, job: Job) -> Self:
         """The addresses under the job's own collection."""
         own = job_path(job)
-        return cls(self=own, cancel=f"{own}/cancel", artifacts=f"{own}/artifacts")
+        return cls(self=own, cancel=f"{own}/cancel", events=f"{own}/events", artifacts=f"{own}/artifacts")
 
 
 @final
@@ -113,11 +125,11 @@ class JobView(BaseModel):
             **plain,
             done=job.state.final,
             method=job.parameters["method"],
-            progress=_progress(job),
+            progress=ProgressView.of(job.progress),
             queue=queue,
             error=None if job.error is None else ErrorView.of(job.error),
             model=ModelRef(**job.model),
-            warnings=list(job.warnings),
+            warnings=[*job.warnings, *_standing_warnings(job, queue)],
             duplicate_of=job.leader,
             links=Links.of(job),
         )
@@ -185,8 +197,9 @@ _SAME = (
 )
 
 
-def _progress(job: Job) -> ProgressView:
-    done, total = job.progress.timestep, job.progress.timesteps
-    return ProgressView(
-        timestep=done, timesteps=total, fraction=done / total if total else 0.0, eta_seconds=job.progress.eta_seconds
-    )
+def _standing_warnings(job: Job, queue: QueueView | None) -> list[str]:
+    """What holds only as long as things stand as they do."""
+    if queue is None or queue.workers:
+        return []
+    model = f"{job.model['name']} ({job.model['revision']})"
+    return [f"No worker with the model {model} is ready; the job waits for one, or until it is canceled or expires."]

@@ -58,7 +58,9 @@ class Harness:
 
     def claim(self) -> Claim:
         """The next job, running."""
-        claim = claim_next(self.ports.database, lease_seconds=60, classes=tuple(JobClass))
+        claim = claim_next(
+            self.ports.database, lease_seconds=60, classes=tuple(JobClass), model=self.ports.model
+        )
         assert claim is not None
         return claim
 

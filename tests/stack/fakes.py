@@ -9,6 +9,7 @@ from core.domain.job import Artifact, Job, JobClass, JobKind, JobState
 from core.domain.ports import Claim, Database, Outcome, UnitOfWork
 
 LEASE_SECONDS = 60.0
+MODEL = {"name": "pocket", "revision": "1"}
 RETENTION = timedelta(days=30)
 BOTH = (JobClass.INTERACTIVE, JobClass.BATCH)
 ARTIFACT = Artifact(name="inversion", media_type="application/octet-stream", bytes=4, sha256="0" * 64, key="acme/x/1")
@@ -41,7 +42,7 @@ def new_job(uow: UnitOfWork, **changes: Any) -> Job:
         state=JobState.QUEUED,
         inputs={"source_prompt": "a red circle"},
         parameters={"method": "ddim"},
-        model={"name": "pocket", "revision": "1"},
+        model=MODEL,
         seed=0,
         created_at=uow.now(),
         queued_at=uow.now(),
@@ -77,19 +78,29 @@ def load(database: Database, job: Job) -> Job:
     return found
 
 
-def claim(database: Database, classes: tuple[JobClass, ...] = BOTH, lease_seconds: float = LEASE_SECONDS) -> Claim:
+def claim(
+    database: Database,
+    classes: tuple[JobClass, ...] = BOTH,
+    *,
+    lease_seconds: float = LEASE_SECONDS,
+    model: dict[str, str] = MODEL,
+) -> Claim:
     """Claims the next job, which must be there."""
-    found = try_claim(database, classes, lease_seconds)
+    found = try_claim(database, classes, lease_seconds=lease_seconds, model=model)
     assert found is not None
     return found
 
 
 def try_claim(
-    database: Database, classes: tuple[JobClass, ...] = BOTH, lease_seconds: float = LEASE_SECONDS
+    database: Database,
+    classes: tuple[JobClass, ...] = BOTH,
+    *,
+    lease_seconds: float = LEASE_SECONDS,
+    model: dict[str, str] = MODEL,
 ) -> Claim | None:
     """Claims the next job, if any."""
     with database.begin() as uow:
-        found = uow.jobs.claim_next(lease_seconds=lease_seconds, classes=classes)
+        found = uow.jobs.claim_next(lease_seconds=lease_seconds, classes=classes, model=model)
         uow.commit()
     return found
 

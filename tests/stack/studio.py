@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import final
@@ -56,7 +57,7 @@ class FakeStudio:
         state = State(0, digest) if resume is None else State(**json.loads(resume))
         while state.done < spec.timesteps:
             state = self._step(prompt, state)
-            observe(Reached(timestep=state.done, timesteps=spec.timesteps, checkpoint=state.pack))
+            observe(Reached(timestep=state.done, timesteps=spec.timesteps, checkpoint=state.pack, preview=state.pack))
         data = state.digest.encode()
         return _finished({"reconstruction": data, "attention": data, "inversion": data})
 
@@ -69,7 +70,9 @@ class FakeStudio:
         spec: EditSpec,
         output: Output,
         seed: int,
+        images: Mapping[str, bytes],
         observe: Observer,
+        resume: bytes | None,
     ) -> Finished:
         state = State(0, _digest(inversion, target_prompt.encode()))
         while state.done < 2:

@@ -176,8 +176,8 @@ def test_events_tell_every_state_in_order(database: Database) -> None:
     finish(database, claim(database))
 
     with database.read() as uow:
-        events = uow.jobs.events("acme", job.id, after=0)
-        rest = uow.jobs.events("acme", job.id, after=events[1].number)
+        events = uow.events.of("acme", job.id)
+        rest = uow.events.of("acme", job.id, after=events[1].number)
 
     assert [event.state for event in events] == [JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED]
     assert rest == events[2:]
@@ -187,7 +187,7 @@ def test_the_queue_position_counts_the_jobs_before(database: Database) -> None:
     jobs = [add_job(database) for _ in range(3)]
 
     with database.read() as uow:
-        positions = [uow.jobs.queue_position(job) for job in jobs]
+        positions = [uow.queue.position(job) for job in jobs]
 
     assert positions == [0, 1, 2]
 

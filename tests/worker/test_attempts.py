@@ -15,6 +15,7 @@ from core.domain.catalogue import Model
 from core.domain.errors import Unavailable
 from core.domain.job import Job, JobClass, JobState
 from core.domain.ports import Claim, Database, ObjectStore
+from core.domain.watching import EventKind, JobEvent
 from core.storage.objects_folder import FolderStore
 from tests.stack.fakes import CountingWakeUps, add_job, cancel, claim, load
 from tests.stack.studio import PROMPT_DIVERGES, PROMPT_FULL, FakeStudio, steps_in
@@ -42,6 +43,27 @@ class RefusingStore:
         self._store.put(key, data, media_type=media_type)
 
 
+class WatchedStore:
+    """An object store that notes the previews put into it, and what has been told of them when the next thing is."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self.previews: list[str] = []
+        self.told: list[str] = []
+        self.get, self.delete, self.list = tools.store.get, tools.store.delete, tools.store.list
+        self.presign, self.ping = tools.store.presign, tools.store.ping
+
+    def put(self, key: str, data: bytes, *, media_type: str) -> None:
+        tenant, _, job_id, *_ = key.split("/")
+        with self._tools.database.read() as uow:
+            self.told = [
+                event.data["key"] for event in uow.events.of(tenant, job_id) if event.kind is EventKind.PREVIEW
+            ]
+        self._tools.store.put(key, data, media_type=media_type)
+        if media_type == "image/png" and "preview" in key:
+            self.previews.append(key)
+
+
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
     return tmp_path / "journal"
@@ -59,7 +81,13 @@ def tools(
         model=model,
         heartbeat=Heartbeat(database, lease_seconds=60, stall_seconds=600),
         seats=Seats(2),
-        limits=Limits(lease_seconds=60, checkpoint_seconds=0, patience_seconds=5, retention=timedelta(days=30)),
+        limits=Limits(
+            lease_seconds=60,
+            checkpoint_seconds=0,
+            preview_seconds=0,
+            patience_seconds=5,
+            retention=timedelta(days=30),
+        ),
     )
 
 
@@ -181,7 +209,7 @@ def test_an_attempt_that_lost_its_lease_writes_nothing(tools: Tools, caller: Cal
             uow.jobs.void_leases()
             uow.jobs.expire_leases(limit=1)
             uow.commit()
-        current = claim(tools.database)
+        current = claim(tools.database, model=tools.model.identity)
 
     assert load(tools.database, job) == current.job
 
@@ -239,15 +267,63 @@ def test_a_failure_that_may_pass_is_tried_to_the_limit(tools: Tools, caller: Cal
     assert failed.error.code == "OUT_OF_MEMORY"
 
 
-def test_a_job_for_another_model_is_not_computed(tools: Tools, caller: Caller, journal: Path) -> None:
-    job = caller.invert(order=replace(ACME, max_attempts=1))
+def test_a_job_for_another_model_waits_for_a_worker_that_runs_it(tools: Tools, caller: Caller, journal: Path) -> None:
+    job = caller.invert()
 
     work(replace(tools, model=replace(tools.model, revision="another")))
+    untouched = load(tools.database, job), steps_in(journal)
+    work(tools)
 
-    failed = load(tools.database, job)
-    assert failed.error is not None
-    assert failed.error.code == "DEPENDENCY_DOWN"
-    assert steps_in(journal) == []
+    assert untouched == (job, [])
+    assert load(tools.database, job).state is JobState.SUCCEEDED
+
+
+def test_a_job_shows_a_preview_in_every_tenth_and_takes_them_along(tools: Tools, caller: Caller) -> None:
+    job = caller.invert(parameters={"timesteps": 40})
+    watched = WatchedStore(tools)
+
+    work(replace(tools, store=watched))
+
+    assert watched.previews == [f"{job.folder}1/preview-{timestep}.png" for timestep in range(4, 40, 4)]
+    assert watched.told == watched.previews
+    assert set(tools.store.list(job.folder)) == {artifact.key for artifact in load(tools.database, job).artifacts}
+    assert _events(tools, job, EventKind.PREVIEW) == []
+
+
+def test_previews_keep_their_distance(tools: Tools, caller: Caller) -> None:
+    caller.invert(parameters={"timesteps": 40})
+    watched = WatchedStore(tools)
+
+    work(replace(tools, store=watched, limits=replace(tools.limits, preview_seconds=60)))
+
+    assert watched.previews == []
+
+
+def test_a_store_that_takes_no_previews_does_not_hinder_the_job(tools: Tools, caller: Caller) -> None:
+    job = caller.invert()
+
+    work(replace(tools, store=RefusingStore(tools.store, refusals=4)))
+
+    assert load(tools.database, job).state is JobState.SUCCEEDED
+
+
+def test_progress_is_told_by_the_newest_event_alone(tools: Tools, caller: Caller, journal: Path) -> None:
+    job = caller.invert(parameters={"timesteps": 200})
+
+    told = []
+    with _working(tools, journal, steps=2):
+        for _ in range(3):
+            tools.heartbeat.tick()
+            told.append(_events(tools, job, EventKind.PROGRESS))
+            sleep(2 * TIMESTEP_SECONDS)
+        cancel(tools.database, job)
+        tools.heartbeat.tick()
+
+    assert [len(events) for events in told] == [1, 1, 1]
+    (first,), (second,), (third,) = told
+    assert first.number < second.number < third.number
+    assert 2 <= first.data["timestep"] < second.data["timestep"] < third.data["timestep"]
+    assert _events(tools, job, EventKind.PROGRESS)[0].data["timesteps"] == 200
 
 
 def test_a_missing_input_is_named(tools: Tools, caller: Caller) -> None:
@@ -311,6 +387,11 @@ def _working(tools: Tools, journal: Path, *, steps: int) -> Iterator[None]:
         sleep(0.01)
     yield
     thread.join()
+
+
+def _events(tools: Tools, job: Job, kind: EventKind) -> list[JobEvent]:
+    with tools.database.read() as uow:
+        return [event for event in uow.events.of(job.tenant, job.id) if event.kind is kind]
 
 
 def _sums(tools: Tools, job: Job) -> list[str]:

@@ -1,0 +1,29 @@
+"""What attempts leave in the object store beside a job's artifacts: checkpoints, previews, files of lost attempts."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from core.domain.job import Job
+from core.storage.rows import to_job
+from core.storage.settlement import sharing
+from core.storage.tables import HAS_ARTIFACTS, IS_UNTIDY, jobs
+from core.storage.transaction import Transaction
+
+
+def untidy(tx: Transaction, *, before: datetime, limit: int) -> list[tuple[Job, Collection[str]]]:
+    """Jobs that ended before a moment and were not looked after since, each with the keys that somebody still needs."""
+    ended = select(jobs).where(IS_UNTIDY, jobs.c.finished_at < before).order_by(jobs.c.finished_at).limit(limit)
+    return [(job, _keys_in_use(tx, job)) for job in map(to_job, tx.connection.execute(ended))]
+
+
+def mark_tidy(tx: Transaction, job_ids: Collection[str]) -> None:
+    """Nothing of these jobs lies in the store but what is in use."""
+    cleared = update(jobs).where(jobs.c.id.in_(job_ids)).values(tidied_at=tx.now(), checkpoint_key=None)
+    tx.connection.execute(cleared)
+
+
+def _keys_in_use(tx: Transaction, job: Job) -> set[str]:
+    shared = select(jobs.c.artifacts).where(sharing(job.leader or job.id), HAS_ARTIFACTS)
+    return {artifact["key"] for artifacts in tx.connection.execute(shared).scalars() for artifact in artifacts}
