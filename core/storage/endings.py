@@ -6,13 +6,14 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, and_, select, update
 
 from core.domain.errors import ErrorCode
-from core.domain.job import Job, JobError, JobState
+from core.domain.job import Job, JobError, JobKind, JobState
 from core.domain.ports import Claim, Outcome
 from core.storage.rows import to_documents, to_job
 from core.storage.settlement import erase, settle
-from core.storage.tables import HAS_ARTIFACTS, IS_RUNNING, IS_UNFINISHED, jobs
+from core.storage.tables import HAS_ARTIFACTS, IS_QUEUED, IS_RUNNING, IS_UNFINISHED, jobs
+from core.storage.tenants import charge
 from core.storage.transaction import Transaction
-from core.storage.transitions import move, move_claimed
+from core.storage.transitions import move, move_all, move_claimed
 
 _UNFINISHED = [state for state in JobState if not state.final]
 _CANCELED = JobError(code=ErrorCode.CANCELED, detail="The caller canceled this job.", retryable=True)
@@ -40,6 +41,8 @@ def finish(tx: Transaction, claim: Claim, outcome: Outcome, *, retention: timede
     )
     if job is not None:
         settle(tx, job)
+        # Last, for all that ends of one tenant on one day meets in this row.
+        charge(tx, job)
     return job
 
 
@@ -60,6 +63,29 @@ def cancel(tx: Transaction, job: Job) -> Job:
     return _end(tx, job, JobState.CANCELED, error=_CANCELED)
 
 
+def cancel_batch(tx: Transaction, batch_id: str) -> None:
+    """Every unfinished job of a batch ends now or is asked to; an inversion that other edits need goes on."""
+    mine, readers, followers = jobs.c.batch_id == batch_id, jobs.alias(), jobs.alias()
+    # All are held at once, so that none is claimed between two states, and inversions first, as whoever ends one does.
+    unfinished = select(jobs.c.id).where(mine, IS_UNFINISHED).order_by(jobs.c.kind.desc(), jobs.c.id)
+    tx.connection.execute(unfinished.with_for_update())
+    needed = select(readers.c.id).where(
+        readers.c.depends_on == jobs.c.id,
+        readers.c.state.in_(_UNFINISHED),
+        readers.c.batch_id.is_distinct_from(batch_id),
+    )
+    stopped = and_(mine, ~needed.exists())
+    ended = {"error": asdict(_CANCELED), "finished_at": tx.now()}
+    for state in (JobState.WAITING, JobState.QUEUED):
+        move_all(tx, and_(mine, jobs.c.kind == JobKind.EDIT), (state, JobState.CANCELED), **ended)
+    move_all(tx, stopped, (JobState.WAITING, JobState.CANCELED), **ended)
+    followed = select(followers.c.id).where(followers.c.leader == jobs.c.id, followers.c.state == JobState.WAITING)
+    for row in tx.connection.execute(select(jobs).where(stopped, IS_QUEUED, followed.exists())).all():
+        cancel(tx, to_job(row))
+    move_all(tx, stopped, (JobState.QUEUED, JobState.CANCELED), **ended)
+    tx.connection.execute(update(jobs).where(stopped, IS_RUNNING).values(cancel_requested=True))
+
+
 def expire_leases(tx: Transaction, *, limit: int) -> int:
     """Every attempt whose lease has passed is over; its job is tried again, canceled as asked, or given up."""
     lapsed = _held(tx, and_(IS_RUNNING, jobs.c.lease_until < tx.now()), limit)
@@ -76,7 +102,8 @@ def expire_leases(tx: Transaction, *, limit: int) -> int:
 def expire_deadlines(tx: Transaction, *, limit: int) -> int:
     """Every unfinished job past its deadline ends; a worker that runs one finds its fence stale."""
     late = _held(tx, and_(IS_UNFINISHED, jobs.c.deadline_at < tx.now()), limit)
-    for job in late:
+    # Edits first: else they would fail with their inversion instead of expiring themselves.
+    for job in sorted(late, key=lambda one: one.kind):
         _end(tx, job, JobState.EXPIRED, error=_DEADLINE)
     return len(late)
 
