@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 
 from core.diffusion.backbone import Backbone
-from core.diffusion.editing.sampling import Edit, Edited
+from core.diffusion.editing.subject import Edited, EditSubject
 from core.diffusion.inversion.artifact import Header, pack_inversion
 from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.inversion.trace import Subject
@@ -49,11 +49,9 @@ class EditResult:
     """A finished edit and what it was made from; `original` is the caller's picture at its own size."""
 
     original: Image
-    inversion: Inversion
+    subject: EditSubject
     header: Header
-    edit: Edit
     edited: Edited
-    target: Prompt
 
 
 @final
@@ -83,9 +81,9 @@ class Results:
     def of_edit(self, result: EditResult, *, output: Output, seed: int) -> Finished:
         """The edited picture, the region it changed, and its quality."""
         square, placement = fit_square(result.original, self._backbone.resolution, fit=result.header.fit)
-        edited, reconstruction = self._decode(result.edited.latent), self._decode(result.inversion.path[-1])
+        edited, reconstruction = self._decode(result.edited.latent), self._decode(result.subject.inversion.path[-1])
         region = edit_region(reconstruction, edited)
-        prompts = {"source_prompt": result.header.prompt, "target_prompt": result.target.text}
+        prompts = {"source_prompt": result.header.prompt, "target_prompt": result.subject.target.prompt.text}
         quality = self._evaluator.edit_quality(square, reconstruction, edited, region=region, **prompts).as_json()
         picture = edited
         if output is Output.ORIGINAL:
@@ -94,7 +92,7 @@ class Results:
             files=(_picture("image", picture), _picture("mask", _grey(region))),
             result={
                 "quality": quality,
-                "plan": {"value_stop": result.edit.value_stop, **result.edit.plan.describe()},
+                "plan": dict(result.edited.plan),
                 "width": picture.shape[1],
                 "height": picture.shape[0],
                 "seed": seed,

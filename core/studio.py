@@ -1,7 +1,7 @@
 """The algorithm layer as jobs see it: pictures and sentences in, files and measurements out."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import final
@@ -12,10 +12,12 @@ from safetensors.torch import load, save
 
 from core.diffusion import requests
 from core.diffusion.backbone import Backbone
-from core.diffusion.editing.plans import plan_edit, value_stop
-from core.diffusion.editing.sampling import Edit, sample_edit
+from core.diffusion.editing.methods import edit
+from core.diffusion.editing.regions import find_region
+from core.diffusion.editing.subject import EditSubject, Text
 from core.diffusion.engine import Engine
 from core.diffusion.inversion.artifact import Header, unpack_inversion
+from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.inversion.methods import invert
 from core.diffusion.inversion.trace import Subject
 from core.diffusion.requests import Result, Solver
@@ -93,25 +95,50 @@ class ModelStudio:
         spec: EditSpec,
         output: Output,
         seed: int,
+        images: Mapping[str, bytes],
         observe: Observer,
+        resume: bytes | None,
     ) -> Finished:
-        """An edit's picture and the region it changed."""
+        """An edit's picture and the region it changed; `images` are those that the parameters name, by id."""
         held, header = unpack_inversion(inversion, device=str(self.backbone.device))
         self._refuse_other_model(header)
-        source, target = (self.backbone.vocabulary.parse(text) for text in (header.prompt, target_prompt))
-        timesteps = header.spec.timesteps
-        edit = Edit(
-            source=self.backbone.encode_text(source),
-            target=self.backbone.encode_text(target),
-            plan=plan_edit(spec, source, target, timesteps=timesteps),
-            guidance=header.spec.guidance,
-            value_stop=value_stop(spec, timesteps),
-        )
-        edited, metrics = self._run(sample_edit(edit, held, self.backbone.schedule(timesteps)), observe)
-        result = EditResult(
-            original=read_image(image_png), inversion=held, header=header, edit=edit, edited=edited, target=target
-        )
+        subject = self._subject(held, header, target_prompt, spec=spec, images=images)
+        state = None if resume is None else load(resume)
+        schedule = self.backbone.schedule(header.spec.timesteps)
+        edited, metrics = self._run(edit(spec, subject, schedule, seed=seed, resume=state), observe)
+        result = EditResult(original=read_image(image_png), subject=subject, header=header, edited=edited)
         return replace(self._results.of_edit(result, output=output, seed=seed), metrics=metrics)
+
+    def _subject(
+        self,
+        held: Inversion,
+        header: Header,
+        target_prompt: str,
+        *,
+        spec: EditSpec,
+        images: Mapping[str, bytes],
+    ) -> EditSubject:
+        source, target = (self._text(text) for text in (header.prompt, target_prompt))
+        region = None
+        if spec.region is not None:
+            picture = spec.region.image_id
+            mask = None if picture is None else self._square(images[picture], header.fit)
+            region = find_region(spec.region, held, source.prompt, mask=mask)
+        return EditSubject(
+            held,
+            source=source,
+            target=target,
+            null=self._text("").embedding,
+            guidance=header.spec.guidance,
+            region=region,
+        )
+
+    def _text(self, text: str) -> Text:
+        prompt = self.backbone.vocabulary.parse(text)
+        return Text(prompt, self.backbone.encode_text(prompt))
+
+    def _square(self, image_png: bytes, fit: Fit) -> Image:
+        return fit_square(read_image(image_png), self.backbone.resolution, fit=fit)[0]
 
     def encode(self, square: Image, source: Prompt) -> Subject:
         """What an inversion works on, encoded once."""

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, final
 
 from core.diffusion.inversion.artifact import unpack_inversion
-from core.domain.edit_specs import EditMethod, resolve_edit
+from core.domain.edit_parts import EditMethod
+from core.domain.edit_specs import resolve_edit
 from core.domain.errors import ErrorCode, InputError
 from core.domain.inversion_specs import InversionMethod, resolve_inversion
 from core.domain.specs import Fit, Output
@@ -68,6 +69,8 @@ class LocalStudio:
     ) -> Outcome:
         """An edit of what `invert` has written, named by its folder or by the file in it.
 
+        Pictures that the parameters name by id are files here.
+
         Raises:
             InputError: as `invert`, or there is no inversion.
         """
@@ -78,7 +81,15 @@ class LocalStudio:
         source, target = check_prompt(model, "/source_prompt", header.prompt), target_prompt
         check_words(spec, source, check_prompt(model, "/target_prompt", target))
         finished = self._studio.edit(
-            data, picture, target, spec=spec, output=Output(output), seed=seed, observe=_observer(on_progress)
+            data,
+            picture,
+            target,
+            spec=spec,
+            output=Output(output),
+            seed=seed,
+            images={path: _read_picture(path) for path in spec.image_ids},
+            observe=_observer(on_progress),
+            resume=None,
         )
         return _outcome(finished, prompt_warnings(model, target))
 
@@ -98,6 +109,12 @@ def _outcome(finished: Finished, warnings: tuple[str, ...], *, also: dict[str, b
         warnings=(*warnings, *finished.warnings),
         seconds=finished.metrics.get("compute_seconds"),
     )
+
+
+def _read_picture(path: str) -> bytes:
+    if not Path(path).is_file():
+        raise InputError(ErrorCode.VALIDATION, f"There is no {path}; without a service an image_id is a file's path.")
+    return to_png(read_image(Path(path).read_bytes()))
 
 
 def _read_inversion(path: Path) -> tuple[bytes, bytes]:

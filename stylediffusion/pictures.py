@@ -6,7 +6,7 @@ from typing import Final
 
 from rich.console import Console
 
-from core.domain.edit_specs import EditMethod
+from core.domain.edit_parts import EditMethod
 from core.domain.errors import ErrorCode, InputError
 from core.domain.inversion_specs import InversionMethod
 from stylediffusion.answers import Job

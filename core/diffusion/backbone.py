@@ -1,6 +1,7 @@
 """A frozen Stable Diffusion 1.x or 2.x: the only place that loads models."""
 
 import json
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, final
 
@@ -57,8 +58,10 @@ class Backbone:
         self._mean, self._std = _normalisation(folder if image_encoder is None else image_encoder)
         self.latent_side = int(self._unet.config.sample_size)
         self.resolution = self.latent_side * 2 ** (len(self._vae.config.block_out_channels) - 1)
+        self._features_from: ContextVar[Tensor | None] = ContextVar("features", default=None)
         self._check_widths()
         self._install_processors()
+        self._install_features()
 
     def schedule(self, timesteps: int) -> Schedule:
         """The model's own noise schedule at T timesteps."""
@@ -108,15 +111,19 @@ class Backbone:
         *,
         control: Control | None,
     ) -> Float[Tensor, "n c h w"]:
-        """One UNet call, answered in the precision of the latents; `control` reaches every attention layer."""
+        """One UNet call, answered in the precision of the latents; `control` reaches its layers."""
         if control is not None:
             control = control.to(self.device, self._dtype)
-        output: Tensor = self._unet(
-            latents.to(self.device, self._dtype),
-            timesteps.to(self.device),
-            encoder_hidden_states=keys.to(self.device, self._dtype),
-            cross_attention_kwargs={"control": control},
-        ).sample
+        features = self._features_from.set(None if control is None else control.features)
+        try:
+            output: Tensor = self._unet(
+                latents.to(self.device, self._dtype),
+                timesteps.to(self.device),
+                encoder_hidden_states=keys.to(self.device, self._dtype),
+                cross_attention_kwargs={"control": control},
+            ).sample
+        finally:
+            self._features_from.reset(features)
         return output.to(latents.dtype)
 
     def _pixels(self, image: Rgb) -> Tensor:
@@ -141,6 +148,20 @@ class Backbone:
         for name, processor in processors.items():
             processor.check(self._unet.get_submodule(name.removesuffix(".processor")))
         self._unet.set_attn_processor(processors)
+
+    def _install_features(self) -> None:
+        """Lets rows take the decoder's features from other rows, before the skip connection is added.
+
+        Where Tumanyan et al. 2022, arXiv 2211.12572, inject them: "layer 4", on a quarter of the latent's grid; half
+        of it in a UNet of two levels.
+        """
+
+        def take(_: Any, __: Any, output: Tensor) -> Tensor:
+            rows = self._features_from.get()
+            return output if rows is None else output[rows]
+
+        blocks = self._unet.up_blocks
+        blocks[len(blocks) // 2 - 1].resnets[1].conv2.register_forward_hook(take)
 
 
 def _normalisation(folder: Path) -> tuple[Tensor, Tensor]:

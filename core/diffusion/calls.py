@@ -1,13 +1,17 @@
 """One UNet call for several row groups: they are laid side by side, and each gets its own rows back."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from core.diffusion.attention.control import Control, SitePredicate, join_carries
+from core.diffusion.attention.control import Control, join_carries
+from core.diffusion.attention.low_rank import LowRank
+from core.diffusion.attention.reroute import join_reroutes
+from core.diffusion.attention.sites import SitePredicate
 from core.diffusion.requests import Denoised, Descend, Descended, Rows
 
 
@@ -68,15 +72,21 @@ def _set_gradients(losses: Sequence[Tensor], leaves: Sequence[Tensor]) -> None:
 
 
 def _control(groups: Sequence[Rows]) -> Control:
-    starts, count = [], 0
+    placed, total = [], 0
     for rows in groups:
-        starts.append(count)
-        count += len(rows.latents)
-    carries = [(start, rows.carry) for start, rows in zip(starts, groups, strict=True) if rows.carry is not None]
+        placed.append((total, rows))
+        total += len(rows.latents)
     return Control(
         values=torch.cat([rows.values for rows in groups]),
-        layout_rows=_layout_rows(groups, starts),
-        carry=join_carries(carries),
+        reroutes=join_reroutes([(start, rows.reroutes) for start, rows in placed], total),
+        splits=tuple(replace(rows.split, rows=rows.split.rows + start) for start, rows in placed if rows.split),
+        carry=join_carries([(start, rows.carry) for start, rows in placed if rows.carry is not None]),
+        features=_features(placed, total),
+        low_rank=tuple(
+            LowRank(rows.low_rank, rows=torch.arange(start, start + len(rows.latents)))
+            for start, rows in placed
+            if rows.low_rank is not None
+        ),
         record=_any_of([rows.record for rows in groups if rows.record is not None]),
     )
 
@@ -85,12 +95,11 @@ def _any_of(predicates: Sequence[SitePredicate]) -> SitePredicate | None:
     return (lambda site: any(predicate(site) for predicate in predicates)) if predicates else None
 
 
-def _layout_rows(groups: Sequence[Rows], starts: Sequence[int]) -> Tensor | None:
-    if all(rows.layout_rows is None for rows in groups):
+def _features(placed: Sequence[tuple[int, Rows]], total: int) -> Tensor | None:
+    if all(rows.features is None for _, rows in placed):
         return None
-    return torch.cat(
-        [
-            start + (torch.arange(len(rows.latents)) if rows.layout_rows is None else rows.layout_rows)
-            for start, rows in zip(starts, groups, strict=True)
-        ]
-    )
+    taken = torch.arange(total)
+    for start, rows in placed:
+        if rows.features is not None:
+            taken[start : start + len(rows.features)] = start + rows.features
+    return taken

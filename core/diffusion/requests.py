@@ -12,8 +12,9 @@ from typing import TypeAlias, TypeVar, cast, final
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from core.diffusion.attention.control import Carry, SitePredicate
-from core.diffusion.attention.sites import Site
+from core.diffusion.attention.control import Carry
+from core.diffusion.attention.reroute import Reroute, Split
+from core.diffusion.attention.sites import Site, SitePredicate
 
 Tensors: TypeAlias = dict[str, Tensor]
 
@@ -23,16 +24,20 @@ Tensors: TypeAlias = dict[str, Tensor]
 class Rows:
     """A row group: latents that are denoised in one call because some look at others; never split.
 
-    `values` feeds the value layers of cross-attention and `keys` the key layers; the rest is `Control`, with row
-    numbers counted within the group. All rows stand at one timestep.
+    `values` feeds the value layers of cross-attention and `keys` the key layers; `low_rank` are the weights that all
+    rows have of their own, as `LowRank` names them; the rest is `Control`, with row numbers counted within the group.
+    All rows stand at one timestep.
     """
 
     latents: Float[Tensor, "n c h w"]
     timestep: int
     keys: Float[Tensor, "n tokens width"]
     values: Float[Tensor, "n tokens width"]
-    layout_rows: Int[Tensor, " n"] | None = None
+    reroutes: tuple[Reroute, ...] = ()
+    split: Split | None = None
     carry: Carry | None = None
+    features: Int[Tensor, " n"] | None = None
+    low_rank: Mapping[str, Tensor] | None = None
     record: SitePredicate | None = None
 
 

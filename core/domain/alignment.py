@@ -6,7 +6,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from core.domain.edit_specs import CrossRule
+from core.domain.edit_parts import CrossRule
 from core.domain.errors import ErrorCode, InputError
 from core.domain.prompts import Prompt
 

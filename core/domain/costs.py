@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import final
 
-from core.domain.edit_specs import EditSpec, WordSwapSpec
+from core.domain.edit_specs import EditSpec, P2PlusSpec, P2pSpec, SdEditSpec, WordSwapSpec
 from core.domain.inversion_specs import (
     DdimSpec,
     DirectSpec,
@@ -52,8 +52,13 @@ def cost_of_inversion(spec: InversionSpec) -> Cost:
 
 def cost_of_edit(spec: EditSpec, *, timesteps: int) -> Cost:
     """Both branches of the target, and of the source where its attention is read."""
-    rows = 2 if isinstance(spec, WordSwapSpec) else 4
-    return Cost(unet_forwards=rows * timesteps, unet_backwards=0)
+    match spec:
+        case WordSwapSpec():
+            return Cost(unet_forwards=2 * timesteps, unet_backwards=0)
+        case P2pSpec() | P2PlusSpec():
+            return Cost(unet_forwards=4 * timesteps, unet_backwards=0)
+        case SdEditSpec():
+            return Cost(unet_forwards=2 * int(spec.strength * timesteps), unet_backwards=0)
 
 
 def inner_budgets(spec: Optimisation) -> tuple[int, ...]:

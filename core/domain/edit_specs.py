@@ -1,62 +1,19 @@
 """The parameters of every edit method."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from core.domain.specs import Fraction, NotBool, Spec
+from core.domain.edit_parts import Blend, CrossRule, EditMethod, Swap, Word
+from core.domain.specs import Fraction, NotBool
 from core.domain.validation import validate
-
-Word = Annotated[str, Field(min_length=1, max_length=64)]
-
-
-class EditMethod(StrEnum):
-    """How a target prompt is sampled from an inversion."""
-
-    WORD_SWAP = "word_swap"
-    P2P = "p2p"
-    P2PLUS = "p2plus"
-
-
-class CrossRule(StrEnum):
-    """How source attention maps are carried to the target's tokens.
-
-    `replace` needs prompts with the same number of words, `refine` aligns any two, `auto` takes `replace` where it
-    can.
-    """
-
-    AUTO = "auto"
-    REPLACE = "replace"
-    REFINE = "refine"
-
-
-class Swap(Spec):
-    """What every edit that samples the target prompt from an inversion's start has."""
-
-    value_window: Fraction = Field(
-        0.5, description="tau_v: the target uses learned value inputs in the first tau_v * T timesteps."
-    )
 
 
 class WordSwapSpec(Swap):
     """The target prompt is sampled from the inversion's start without attention control."""
 
     method: Literal[EditMethod.WORD_SWAP] = EditMethod.WORD_SWAP
-
-
-class Blend(Spec):
-    """Only the region where these words act may change.
-
-    Source: Hertz et al. 2022, arXiv 2208.01626, "local blend".
-    """
-
-    source_words: tuple[Word, ...] = Field(..., min_length=1, max_length=16, description="Words of the source prompt.")
-    target_words: tuple[Word, ...] = Field(..., min_length=1, max_length=16, description="Words of the target prompt.")
-    keep_words: tuple[Word, ...] = Field((), max_length=16, description="Words (of either prompt) that stay untouched.")
-    threshold: Fraction = Field(0.3, description="Share of a map's maximum above which a place belongs to the region.")
-    start: Fraction = Field(0.2, description="Share of the timesteps after which blending begins.")
 
 
 class Injection(Swap):
@@ -95,7 +52,21 @@ class P2PlusSpec(Injection):
     )
 
 
-EditSpec = Annotated[WordSwapSpec | P2pSpec | P2PlusSpec, Field(discriminator="method")]
+class SdEditSpec(Swap):
+    """The picture is covered with noise in part and denoised with the target prompt.
+
+    Of the inversion it takes the picture, and what was learned where anything was (Li et al. 2023, arXiv 2303.15649,
+    figure 18). Source: Meng et al. 2021, arXiv 2108.01073, as text-guided diffusion models use it.
+    """
+
+    method: Literal[EditMethod.SDEDIT] = EditMethod.SDEDIT
+    strength: Fraction = Field(
+        0.8, description="Share of the timesteps that are sampled; 0 is the picture, 1 starts from pure noise."
+    )
+
+
+_Any = WordSwapSpec | P2pSpec | P2PlusSpec | SdEditSpec
+EditSpec = Annotated[_Any, Field(discriminator="method")]
 
 _EDITS: TypeAdapter[EditSpec] = TypeAdapter(EditSpec)
 

@@ -242,3 +242,8 @@ def resolve_inversion(
     """
     known = {name: value for name, value in model_defaults.items() if name in _FIELDS[method]}
     return validate(_INVERSIONS, {**known, **given, "method": method}, what=method)
+
+
+def resolved_inversion(parameters: Mapping[str, Any]) -> InversionSpec:
+    """The specification that a job keeps as JSON."""
+    return resolve_inversion(InversionMethod(parameters["method"]), parameters, {})

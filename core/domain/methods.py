@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import final
 
-from core.domain.edit_specs import EditMethod, P2PlusSpec, P2pSpec, WordSwapSpec
+from core.domain.edit_parts import EditMethod
+from core.domain.edit_specs import P2PlusSpec, P2pSpec, SdEditSpec, WordSwapSpec
 from core.domain.inversion_specs import (
     DdimSpec,
     DirectSpec,
@@ -84,6 +85,12 @@ _EDIT_FRIENDLY = Citation(
     year=2023,
     arxiv="2304.06140",
 )
+_SDEDIT = Citation(
+    authors="Meng et al.",
+    title="SDEdit: Guided Image Synthesis and Editing with Stochastic Differential Equations",
+    year=2021,
+    arxiv="2108.01073",
+)
 
 INVERSION_METHODS = (
     Method(name=InversionMethod.STYLEDIFFUSION, spec=StyleDiffusionSpec, citation=_STYLEDIFFUSION),
@@ -100,4 +107,5 @@ EDIT_METHODS = (
     Method(name=EditMethod.P2PLUS, spec=P2PlusSpec, citation=_STYLEDIFFUSION),
     Method(name=EditMethod.P2P, spec=P2pSpec, citation=_P2P),
     Method(name=EditMethod.WORD_SWAP, spec=WordSwapSpec, citation=_DDIM),
+    Method(name=EditMethod.SDEDIT, spec=SdEditSpec, citation=_SDEDIT),
 )

@@ -1,6 +1,6 @@
 """What a worker asks of the algorithms: run one inversion or one edit, and say where it stands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, final
@@ -70,7 +70,7 @@ class Studio(Protocol):
     """Runs the algorithms on one loaded model; its methods may be called from several threads at once.
 
     An inversion leaves the files `reconstruction`, `attention` (PNG) and `inversion` (safetensors); an edit leaves
-    `image` and `mask` (PNG).
+    `image` and `mask` (PNG). `images` are the pictures that an edit's parameters name, by id.
     """
 
     def invert(
@@ -94,5 +94,7 @@ class Studio(Protocol):
         spec: EditSpec,
         output: Output,
         seed: int,
+        images: Mapping[str, bytes],
         observe: Observer,
+        resume: bytes | None,
     ) -> Finished: ...

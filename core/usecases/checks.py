@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from core.domain.alignment import align
 from core.domain.catalogue import Model
-from core.domain.edit_specs import EditSpec, WordSwapSpec
+from core.domain.edit_specs import EditSpec, Injection
 from core.domain.errors import ErrorCode, FieldError, InputError
 from core.domain.prompts import Prompt
 
@@ -26,7 +26,9 @@ def check_words(spec: EditSpec, source: Prompt, target: Prompt) -> None:
     Raises:
         InputError: WORD_NOT_IN_PROMPT or PROMPTS_NOT_ALIGNED, pointing at the field.
     """
-    if isinstance(spec, WordSwapSpec):
+    if spec.region is not None:
+        _check_each("/parameters/region/words", spec.region.words, source)
+    if not isinstance(spec, Injection):
         return
     _check_each("/parameters/word_windows", spec.word_windows, target)
     _check_each("/parameters/reweight", spec.reweight, target)

@@ -1,15 +1,18 @@
 """An edit is asked for: it runs once its inversion is done."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from core.domain.catalogue import Model
+from core.domain.compatibility import check_pair
 from core.domain.edit_specs import resolve_edit
 from core.domain.errors import Conflict, ErrorCode, FieldError, InputError, NotFound
 from core.domain.ids import new_job_id
+from core.domain.inversion_specs import resolved_inversion
 from core.domain.job import Job, JobKind, JobState
 from core.domain.ports import Database, UnitOfWork, WakeUps
 from core.usecases.checks import check_prompt, check_words, prompt_warnings
-from core.usecases.inversions import add_inversion, draft_inversion
+from core.usecases.inversions import draft_inversion, share_inversion
 from core.usecases.requests import EditRequest, Order
 
 
@@ -24,8 +27,11 @@ def submit_edit(database: Database, wakeups: WakeUps, model: Model, *, order: Or
         Conflict: INVERSION_FAILED or ARTIFACT_EXPIRED: the inversion cannot be edited any more.
     """
     with database.begin() as uow:
-        inversion = _inversion(uow, model, order=order, request=request)
-        job = uow.jobs.add(draft_edit(uow, model, inversion, order=order, request=request))
+        if order.batch_id is not None:
+            uow.batches.hold(order.tenant, order.batch_id)  # before any job, as whoever tends the batch does
+        job, inversion = add_edit(uow, model, order=order, request=request)
+        if job.batch_item is not None:
+            uow.batches.assign(job)
         if order.remember is not None:
             uow.idempotency.add(order.remember(job))
         uow.commit()
@@ -49,12 +55,32 @@ def preview_edit(database: Database, model: Model, *, order: Order, request: Edi
         return draft_edit(uow, model, inversion, order=order, request=request), inversion
 
 
+def add_edit(uow: UnitOfWork, model: Model, *, order: Order, request: EditRequest) -> tuple[Job, Job]:
+    """Adds the edit, and its inversion where there is none yet, to a unit of work that the caller commits.
+
+    A request at fault adds nothing. Returns edit and inversion.
+    """
+    if isinstance(request.inversion, str):
+        kept = uow.jobs.hold(order.tenant, request.inversion)
+        inversion = _usable(kept, model, inversion_id=request.inversion)
+        return uow.jobs.add(draft_edit(uow, model, inversion, order=order, request=request)), inversion
+    drafted = draft_inversion(uow, model, order=order.for_inversion(), request=request.inversion)
+    edit = draft_edit(uow, model, drafted, order=order, request=request)
+    inversion = share_inversion(uow, drafted)
+    inputs = {**edit.inputs, "inversion_id": inversion.id}
+    return uow.jobs.add(replace(edit, depends_on=inversion.id, inputs=inputs)), inversion
+
+
 def draft_edit(uow: UnitOfWork, model: Model, inversion: Job, *, order: Order, request: EditRequest) -> Job:
     """The job a request would make, every parameter resolved; nothing is kept."""
     spec = resolve_edit(request.method, request.parameters)
     source = check_prompt(model, "/source_prompt", inversion.inputs["source_prompt"])
     target = check_prompt(model, "/target_prompt", request.target_prompt)
     check_words(spec, source, target)
+    check_pair(resolved_inversion(inversion.parameters), spec)
+    for image_id in spec.image_ids:
+        if uow.images.get(order.tenant, image_id) is None:
+            raise NotFound(f"There is no image {image_id}, which the parameters name.")
     now = uow.now()
     return Job(
         id=new_job_id(JobKind.EDIT),
@@ -76,16 +102,11 @@ def draft_edit(uow: UnitOfWork, model: Model, inversion: Job, *, order: Order, r
         max_attempts=order.max_attempts,
         depends_on=inversion.id,
         retry_of=order.retry_of,
+        batch_id=order.batch_id,
+        batch_item=order.batch_item,
         warnings=prompt_warnings(model, request.target_prompt),
         metadata=dict(order.metadata),
     )
-
-
-def _inversion(uow: UnitOfWork, model: Model, *, order: Order, request: EditRequest) -> Job:
-    if not isinstance(request.inversion, str):
-        return add_inversion(uow, model, order=order.for_inversion(), request=request.inversion)
-    kept = uow.jobs.hold(order.tenant, request.inversion)
-    return _usable(kept, model, inversion_id=request.inversion)
 
 
 def _usable(inversion: Job | None, model: Model, *, inversion_id: str) -> Job:

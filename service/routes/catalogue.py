@@ -3,7 +3,8 @@
 from fastapi import APIRouter, Depends
 
 from core.domain.costs import cost_of_edit, cost_of_inversion
-from core.domain.edit_specs import EditMethod, resolve_edit
+from core.domain.edit_parts import EditMethod
+from core.domain.edit_specs import resolve_edit
 from core.domain.errors import ErrorCode
 from core.domain.inversion_specs import InversionMethod, Sampling, resolve_inversion
 from core.domain.methods import EDIT_METHODS, INVERSION_METHODS

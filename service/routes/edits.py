@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from core.domain.costs import cost_of_edit, cost_of_inversion
 from core.domain.edit_specs import resolve_edit
 from core.domain.errors import ErrorCode
+from core.domain.inversion_specs import resolved_inversion
 from core.domain.job import Job, JobKind
 from core.usecases.edits import preview_edit, submit_edit
 from core.usecases.requests import EditRequest, Remember
@@ -18,7 +19,7 @@ from service.openapi import request_body
 from service.problems import declared
 from service.routes.job_actions import add_job_actions
 from service.routes.listing import add_list
-from service.routes.submission import SUBMITTED, ValidateOnly, image_id, refuse_other_model, resolved_inversion
+from service.routes.submission import SUBMITTED, ValidateOnly, image_id, refuse_other_model
 from service.schemas.jobs import JobView
 from service.schemas.previews import Preview
 from service.schemas.requests import CreateEdit

@@ -6,7 +6,7 @@ from typing import Annotated, Any, final
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from core.domain.edit_specs import EditMethod
+from core.domain.edit_parts import EditMethod
 from core.domain.errors import ErrorCode
 from core.domain.inversion_specs import InversionMethod
 from core.domain.job import JobKind, JobState

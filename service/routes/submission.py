@@ -1,11 +1,10 @@
 """What the two routes that make jobs share: the image a request brings, and the model it names."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query
 
 from core.domain.errors import ErrorCode, FieldError, InputError
-from core.domain.inversion_specs import InversionMethod, InversionSpec, resolve_inversion
 from core.usecases.images import submit_image
 from service.dependencies import Call
 from service.routes.images import SENT
@@ -34,8 +33,3 @@ def refuse_other_model(call: Call, name: str | None) -> None:
     if name not in {None, own}:
         detail = f"This service runs the model {own}."
         raise InputError(ErrorCode.VALIDATION, detail, errors=(FieldError("/model", detail),))
-
-
-def resolved_inversion(parameters: dict[str, Any]) -> InversionSpec:
-    """The specification that a job keeps as JSON."""
-    return resolve_inversion(InversionMethod(parameters["method"]), parameters, {})

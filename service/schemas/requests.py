@@ -4,7 +4,7 @@ from typing import Annotated, Self, final
 
 from pydantic import ConfigDict, Field, model_validator
 
-from core.domain.edit_specs import EditMethod
+from core.domain.edit_parts import EditMethod
 from core.domain.inversion_specs import InversionMethod
 from core.domain.specs import Fit, Output
 from core.usecases.requests import EditRequest, InversionRequest

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from core.diffusion.backbone import Backbone
 from core.diffusion.calls import Predictor, denoise_groups, descend_groups
 from core.diffusion.driver import drive
-from core.diffusion.editing.plans import plan_edit, value_stop
-from core.diffusion.editing.sampling import Edit, Edited, sample_edit
+from core.diffusion.editing.methods import edit
+from core.diffusion.editing.subject import Edited, EditSubject, Text
 from core.diffusion.inversion.inversion import Inversion
-from core.diffusion.inversion.trace import Subject
 from core.diffusion.requests import Answer, Denoise, Descend, Reached, Result, Solver
 from core.diffusion.schedule import Schedule
 from core.domain.edit_specs import EditSpec, WordSwapSpec
@@ -31,7 +30,6 @@ from core.domain.inversion_specs import (
     Threshold,
     ValueEmbeddingSpec,
 )
-from core.domain.prompts import Vocabulary
 
 SOURCE, TARGET = "a red circle on grass", "a blue star on grass"
 
@@ -62,17 +60,17 @@ SPECS: dict[str, InversionSpec] = {
 
 
 def edit_of(
-    subject: Subject,
-    target: Tensor,
-    *,
-    guidance: float = 3.0,
-    spec: EditSpec | None = None,
-    vocabulary: Vocabulary,
-) -> Edit:
-    """The edit of `SOURCE` into `TARGET`, whose embeddings are given; a word swap if no method is."""
-    chosen = spec or WordSwapSpec(value_window=1.0)
-    plan = plan_edit(chosen, vocabulary.parse(SOURCE), vocabulary.parse(TARGET), timesteps=4)
-    return Edit(subject.source, target, plan, guidance=guidance, value_stop=value_stop(chosen, 4))
+    backbone: Backbone, inversion: Inversion, *, target: str = TARGET, source: str = SOURCE, guidance: float = 3.0
+) -> EditSubject:
+    """What an editor is given to turn `SOURCE` into `TARGET`."""
+    ours, theirs, nothing = (backbone.vocabulary.parse(text) for text in (source, target, ""))
+    return EditSubject(
+        inversion,
+        source=Text(ours, backbone.encode_text(ours).to(inversion.path)),
+        target=Text(theirs, backbone.encode_text(theirs).to(inversion.path)),
+        null=backbone.encode_text(nothing).to(inversion.path),
+        guidance=guidance,
+    )
 
 
 def drive_together(solvers: Sequence[Solver[Result]], predictor: Predictor) -> list[Result]:
@@ -97,6 +95,14 @@ def drive_together(solvers: Sequence[Solver[Result]], predictor: Predictor) -> l
     return [results[n] for n in range(len(solvers))]
 
 
-def sample(edit: Edit, inversion: Inversion, schedule: Schedule, *, predictor: Predictor) -> Edited:
-    """An edit run alone."""
-    return drive(sample_edit(edit, inversion, schedule), predictor)
+def sample(
+    subject: EditSubject,
+    schedule: Schedule,
+    *,
+    predictor: Predictor,
+    spec: EditSpec | None = None,
+    seed: int = 0,
+) -> Edited:
+    """An edit run alone; a word swap if no method is given."""
+    solver = edit(spec or WordSwapSpec(value_window=1.0), subject, schedule, seed=seed)
+    return drive(solver, predictor)

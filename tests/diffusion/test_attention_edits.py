@@ -10,9 +10,10 @@ from torch import Tensor
 from core.diffusion.attention.control import Carry, Control, join_carries
 from core.diffusion.attention.maps import attention_maps, carry
 from core.diffusion.attention.plan import CarryWords
-from core.diffusion.attention.sites import Kind, Place, Site
+from core.diffusion.attention.reroute import Reroute
+from core.diffusion.attention.sites import Kind, Place, Site, carries_layout
 from core.domain.alignment import align
-from core.domain.edit_specs import CrossRule
+from core.domain.edit_parts import CrossRule
 from tests.reference import arrays, cases, described, prompt_of
 
 _VALUES = {name: torch.from_numpy(array) for name, array in arrays("attention").items()}
@@ -97,12 +98,12 @@ def test_the_source_row_is_bit_equal_under_an_edit(*, recorded: bool) -> None:
 @pytest.mark.parametrize(("timestep", "swapped"), [(0, True), (4, True), (5, False)])
 def test_self_attention_is_swapped_as_published(branch: str, timestep: int, *, swapped: bool) -> None:
     """On both branches of P2Plus, with T = 10 and a window of one half: timestep 4 is the last inside."""
-    rows = torch.tensor([0, 0]) if swapped else None
+    reroutes = (Reroute.of_layout(carries_layout, torch.tensor([0, 0])),) if swapped else ()
     query, key, value = (_VALUES[f"{branch}_{part}"][:2] for part in "qkv")
-    control = Control(layout_rows=rows, record=lambda _: True)
+    control = Control(reroutes=reroutes, record=lambda _: True)
 
     out = control.attend(_SELF, query, key=key, value=value)
-    fast = Control(layout_rows=rows).attend(_SELF, query, key=key, value=value)
+    fast = Control(reroutes=reroutes).attend(_SELF, query, key=key, value=value)
 
     torch.testing.assert_close(out, _VALUES[f"{branch}_timestep_{timestep}.out"], rtol=0, atol=1e-12)
     torch.testing.assert_close(fast, out, rtol=0, atol=1e-12)
@@ -124,7 +125,9 @@ def test_layout_is_carried_in_self_attention_below_the_full_grid_alone(side: int
     site = Site("self", Kind.SELF, Place.DOWN, side=side, full_side=6, word_side=3)
     query, key, value = (_VALUES[f"self_{part}"][:2] for part in "qkv")
 
-    out = Control(layout_rows=torch.tensor([0, 0])).attend(site, query, key=key, value=value)
+    reroute = Reroute.of_layout(carries_layout, torch.tensor([0, 0]))
+
+    out = Control(reroutes=(reroute,)).attend(site, query, key=key, value=value)
 
     assert torch.equal(out, Control().attend(site, query, key=key, value=value)) is (side == 6)
 

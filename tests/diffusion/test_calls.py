@@ -6,7 +6,8 @@ from jaxtyping import TypeCheckError
 from torch import Tensor
 
 from core.diffusion.attention.control import Carry, Control
-from core.diffusion.attention.sites import carries_words
+from core.diffusion.attention.reroute import Reroute
+from core.diffusion.attention.sites import carries_layout, carries_words
 from core.diffusion.backbone import Backbone
 from core.diffusion.calls import _control, denoise_groups, descend_groups
 from core.diffusion.requests import Denoised, Descend, Rows
@@ -33,7 +34,12 @@ def _edited_rows(*, seed: int, timestep: int) -> Rows:
     matrix = torch.softmax(_normal(1, 32, 32, seed=seed + 3), dim=1)
     carry = Carry(torch.tensor([0]), torch.tensor([1]), from_source=matrix, own=_normal(1, 32, seed=seed + 4))
     return Rows(
-        rows.latents, timestep, keys=rows.keys, values=rows.values, layout_rows=torch.tensor([1, 1]), carry=carry
+        rows.latents,
+        timestep,
+        keys=rows.keys,
+        values=rows.values,
+        reroutes=(Reroute.of_layout(carries_layout, torch.tensor([1, 1])),),
+        carry=carry,
     )
 
 
@@ -62,8 +68,9 @@ def test_groups_in_one_call_are_answered_as_if_alone(backbone: Backbone, groups:
 def test_row_numbers_count_within_the_whole_call(groups: list[Rows]) -> None:
     control = _control(groups)
 
-    assert control.layout_rows is not None
-    assert control.layout_rows.tolist() == [0, 2, 2, 3, 4, 5, 7, 7]
+    (layout,) = control.reroutes
+    assert layout.query.tolist() == layout.key.tolist() == [0, 2, 2, 3, 4, 5, 7, 7]
+    assert layout.value.tolist() == list(range(8))
     assert control.carry is not None
     assert control.carry.rows.tolist() == [1, 6]
     assert control.carry.sources.tolist() == [2, 7]
@@ -74,7 +81,7 @@ def test_row_numbers_count_within_the_whole_call(groups: list[Rows]) -> None:
 def test_groups_without_rules_need_none(groups: list[Rows]) -> None:
     control = _control([groups[0], groups[2]])
 
-    assert control.layout_rows is None
+    assert control.reroutes == ()
     assert control.carry is None
     assert control.record is None
 

@@ -10,8 +10,8 @@ from core.diffusion.inversion.trace import Subject
 from core.diffusion.schedule import Schedule
 from core.domain.edit_specs import P2pSpec
 from core.domain.inversion_specs import DirectSpec
-from tests.diffusion.inverting import TARGET, edit_of, sample
-from tests.diffusion.tiny import Watched, text_of
+from tests.diffusion.inverting import edit_of, sample
+from tests.diffusion.tiny import Watched
 
 
 def test_the_image_comes_back_as_the_autoencoder_gives_it(
@@ -28,8 +28,7 @@ def test_source_rows_stand_on_the_trace(backbone: Backbone, subject: Subject, sc
     p2p = P2pSpec(cross_window=1.0, self_window=1.0)
     seen = Watched(backbone)
 
-    edit = edit_of(subject, text_of(backbone, TARGET), spec=p2p, vocabulary=backbone.vocabulary)
-    sample(edit, inversion, schedule, predictor=seen)
+    sample(edit_of(backbone, inversion), schedule, spec=p2p, predictor=seen)
 
     sources = torch.stack([latents[2] for latents in seen.latents])
     assert torch.equal(sources, inversion.trace.flip(0)[:-1])

@@ -13,7 +13,7 @@ from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.inversion.trace import Subject
 from core.diffusion.schedule import Prediction, Schedule
 from core.domain.inversion_specs import EditFriendlySpec
-from tests.diffusion.inverting import edit_of, sample
+from tests.diffusion.inverting import SOURCE, edit_of, sample
 from tests.diffusion.tiny import Watched
 
 _CONFIG = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
@@ -46,9 +46,9 @@ def test_a_step_with_noise_is_ddpms(prediction: Prediction) -> None:
 
 def test_the_source_as_its_own_target_gives_the_image(backbone: Backbone, subject: Subject, schedule: Schedule) -> None:
     inversion = _invert(backbone, subject, schedule)
-    edit = edit_of(subject, subject.source, guidance=_SPEC.source_guidance, vocabulary=backbone.vocabulary)
+    edit = edit_of(backbone, inversion, target=SOURCE, guidance=_SPEC.source_guidance)
 
-    edited = sample(edit, inversion, schedule, predictor=backbone)
+    edited = sample(edit, schedule, predictor=backbone)
 
     torch.testing.assert_close(inversion.path[-1], subject.latent, rtol=0, atol=1e-12)
     torch.testing.assert_close(edited.latent, subject.latent, rtol=0, atol=1e-8)
@@ -70,7 +70,7 @@ def test_skipped_timesteps_are_neither_inverted_nor_sampled(
     watched = Watched(backbone)
 
     inversion = drive(invert_edit_friendly(_SPEC, subject, schedule, seed=0), watched)
-    sample(edit_of(subject, subject.source, vocabulary=backbone.vocabulary), inversion, schedule, predictor=watched)
+    sample(edit_of(backbone, inversion), schedule, predictor=watched)
 
     assert len(inversion.path) == 4
     assert watched.rows == [2] * 6

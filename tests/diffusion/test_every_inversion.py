@@ -19,8 +19,8 @@ from core.domain.costs import cost_of_inversion
 from core.domain.edit_specs import P2PlusSpec
 from core.domain.inversion_specs import InversionMethod
 from core.domain.specs import Fit
-from tests.diffusion.inverting import LEARNED, SOURCE, SPECS, TARGET, drive_together, edit_of, sample
-from tests.diffusion.tiny import Watched, text_of, tiny_subject
+from tests.diffusion.inverting import LEARNED, SOURCE, SPECS, drive_together, edit_of, sample
+from tests.diffusion.tiny import Watched, tiny_subject
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,13 @@ def test_a_file_keeps_all_that_an_edit_reads(
 ) -> None:
     inversion = straight(name).inversion
     header = Header(prompt=SOURCE, spec=SPECS[name], fit=Fit.CROP, model="tiny", revision="1")
-    edit = edit_of(subject, text_of(backbone, TARGET), spec=P2PlusSpec(), vocabulary=backbone.vocabulary)
 
     held, read = unpack_inversion(pack_inversion(inversion, header), device="cpu")
 
     assert read == header
-    edited, again = (sample(edit, each, schedule, predictor=backbone) for each in (inversion, held))
+    edited, again = (
+        sample(edit_of(backbone, each), schedule, spec=P2PlusSpec(), predictor=backbone) for each in (inversion, held)
+    )
     assert torch.equal(edited.latent, again.latent)
 
 
@@ -126,8 +127,7 @@ def test_an_edit_at_guidance_one_has_no_unconditional_branch(
     straight: Callable[[str], _Run], backbone: Backbone, subject: Subject, schedule: Schedule, name: str
 ) -> None:
     inversion, watched = straight(name).inversion, Watched(backbone)
-    edit = edit_of(subject, text_of(backbone, TARGET), guidance=1.0, vocabulary=backbone.vocabulary)
 
-    sample(edit, inversion, schedule, predictor=watched)
+    sample(edit_of(backbone, inversion, guidance=1.0), schedule, predictor=watched)
 
     assert watched.rows == [1] * (len(inversion.path) - 1)

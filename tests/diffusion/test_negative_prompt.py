@@ -9,7 +9,7 @@ from core.diffusion.inversion.negative_prompt import invert_negative_prompt
 from core.diffusion.inversion.trace import Subject
 from core.diffusion.schedule import Schedule
 from core.domain.inversion_specs import NegativePromptSpec
-from tests.diffusion.inverting import edit_of, sample
+from tests.diffusion.inverting import SOURCE, edit_of, sample
 from tests.diffusion.tiny import Watched, text_of
 
 
@@ -28,9 +28,9 @@ def test_the_source_needs_no_guidance(backbone: Backbone, subject: Subject, sche
 def test_the_source_as_its_own_target_gives_the_path(backbone: Backbone, subject: Subject, schedule: Schedule) -> None:
     """With both branches really computed, at any guidance."""
     inversion = drive(invert_negative_prompt(NegativePromptSpec(timesteps=4), subject, schedule), backbone)
-    edit, watched = edit_of(subject, subject.source, guidance=7.5, vocabulary=backbone.vocabulary), Watched(backbone)
+    watched = Watched(backbone)
 
-    edited = sample(edit, inversion, schedule, predictor=watched)
+    edited = sample(edit_of(backbone, inversion, target=SOURCE, guidance=7.5), schedule, predictor=watched)
 
     assert watched.rows == [2] * 4
     torch.testing.assert_close(edited.latent, inversion.path[-1], rtol=0, atol=1e-10)

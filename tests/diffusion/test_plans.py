@@ -7,7 +7,8 @@ import torch
 
 from core.diffusion.attention.plan import Branch, CarryWords, KeepLayout, Plan
 from core.diffusion.editing.plans import plan_edit, value_stop
-from core.domain.edit_specs import Blend, CrossRule, P2PlusSpec, P2pSpec, WordSwapSpec
+from core.domain.edit_parts import Blend, CrossRule
+from core.domain.edit_specs import P2PlusSpec, P2pSpec, WordSwapSpec
 from core.domain.errors import ErrorCode, InputError
 from tests.reference import arrays, cases, described, prompt_of
 

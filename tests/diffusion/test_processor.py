@@ -9,10 +9,12 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from core.diffusion.attention.control import Carry, Control
-from core.diffusion.attention.sites import Site, carries_words
+from core.diffusion.attention.reroute import Reroute
+from core.diffusion.attention.sites import Site, carries_layout, carries_words
 from core.diffusion.backbone import Backbone
 from tests.diffusion.tiny import save_tiny_model
 
+_LAYOUT = Reroute.of_layout(carries_layout, torch.tensor([0, 0, 2]))
 _TIMESTEPS = torch.tensor([801, 401, 1])
 
 
@@ -49,11 +51,12 @@ def test_without_control_the_output_is_that_of_diffusers(
     """Also with the projections and heads of Stable Diffusion 2.x."""
     folder = save_tiny_model(tmp_path, unet)
     load: Callable[..., torch.nn.Module] = UNet2DConditionModel.from_pretrained
-    theirs = load(folder / "unet")(latents, _TIMESTEPS, encoder_hidden_states=keys).sample
+    theirs = load(folder / "unet").double()(latents.double(), _TIMESTEPS, encoder_hidden_states=keys.double()).sample
 
-    ours = Backbone(folder, image_encoder=None, dtype=torch.float32).predict(latents, _TIMESTEPS, keys, control=None)
+    backbone = Backbone(folder, image_encoder=None, dtype=torch.float64)
+    ours = backbone.predict(latents.double(), _TIMESTEPS, keys.double(), control=None)
 
-    assert (ours - theirs).abs().max() == 0.0
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
 @torch.no_grad()
@@ -90,9 +93,7 @@ def test_rows_nobody_edits_are_bit_equal_under_an_edit(single: Backbone, latents
     free = single.predict(latents, _TIMESTEPS, keys, control=None)
     carry = Carry(torch.tensor([1]), torch.tensor([0]), from_source=torch.eye(32)[None], own=torch.zeros(1, 32))
 
-    edited = single.predict(
-        latents, _TIMESTEPS, keys, control=Control(carry=carry, layout_rows=torch.tensor([0, 0, 2]))
-    )
+    edited = single.predict(latents, _TIMESTEPS, keys, control=Control(carry=carry, reroutes=(_LAYOUT,)))
 
     assert torch.equal(edited[[0, 2]], free[[0, 2]])
     assert not torch.equal(edited[1], free[1])
@@ -103,7 +104,7 @@ def test_control_follows_the_precision_of_the_model(tiny_folder: Path, latents: 
     """A GPU runs the UNet in bfloat16 while latents, texts and rules stay float32."""
     backbone = Backbone(tiny_folder, image_encoder=None, dtype=torch.bfloat16)
     carry = Carry(torch.tensor([1]), torch.tensor([0]), from_source=torch.eye(32)[None], own=torch.zeros(1, 32))
-    control = Control(values=keys, carry=carry, layout_rows=torch.tensor([0, 0, 2]), record=carries_words)
+    control = Control(values=keys, carry=carry, reroutes=(_LAYOUT,), record=carries_words)
 
     output = backbone.predict(latents, _TIMESTEPS, keys, control=control)
 

@@ -12,8 +12,7 @@ from core.diffusion.inversion.sampling_rules import Outputs, ProximalRule
 from core.diffusion.inversion.trace import Subject
 from core.diffusion.schedule import Schedule
 from core.domain.inversion_specs import Correction, NegativePromptSpec, ProximalSpec, Threshold
-from tests.diffusion.inverting import TARGET, edit_of, sample
-from tests.diffusion.tiny import text_of
+from tests.diffusion.inverting import edit_of, sample
 
 _GENERATOR = torch.Generator().manual_seed(3)
 _LATENT, _CONDITIONAL, _UNCONDITIONAL = torch.randn(3, 4, 16, 16, generator=_GENERATOR, dtype=torch.float64)
@@ -38,13 +37,13 @@ def test_without_a_threshold_it_is_negative_prompt_bit_for_bit(
     spec = ProximalSpec(
         timesteps=4, quantile=0.0, threshold=threshold, correction=correction, correction_window=1.0, dilation=0
     )
-    edit = edit_of(subject, text_of(backbone, TARGET), guidance=7.5, vocabulary=backbone.vocabulary)
-
     proximal = drive(invert_negative_prompt(spec, subject, schedule), backbone)
     negative = drive(invert_negative_prompt(NegativePromptSpec(timesteps=4), subject, schedule), backbone)
 
     assert torch.equal(proximal.path, negative.path)
-    edited, expected = (sample(edit, each, schedule, predictor=backbone) for each in (proximal, negative))
+    edited, expected = (
+        sample(edit_of(backbone, each, guidance=7.5), schedule, predictor=backbone) for each in (proximal, negative)
+    )
     assert torch.equal(edited.latent, expected.latent)
 
 

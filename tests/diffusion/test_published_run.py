@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from core.diffusion.backbone import Backbone
 from core.diffusion.conditioning import Role
 from core.diffusion.driver import drive
-from core.diffusion.editing.plans import plan_edit, value_stop
-from core.diffusion.editing.sampling import Edit, Edited, sample_edit
+from core.diffusion.editing.methods import edit as edit_by
+from core.diffusion.editing.subject import Edited, EditSubject, Text
 from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.inversion.stylediffusion import invert_stylediffusion
 from core.diffusion.inversion.trace import Subject, trace_image
 from core.diffusion.mapping import MappingNetwork
 from core.diffusion.requests import Reached, Tensors
-from core.domain.edit_specs import Blend, CrossRule, P2PlusSpec
+from core.domain.edit_parts import Blend, CrossRule
+from core.domain.edit_specs import P2PlusSpec
 from core.domain.inversion_specs import Head, StyleDiffusionSpec
 from tests.diffusion.tiny import losses_of, save_tiny_model
 from tests.reference import arrays, described, prompt_of
@@ -203,20 +204,20 @@ def _edit(world: _World, inversion: Inversion, edit: dict[str, Any]) -> tuple[Ed
         reweight=dict(zip(words["words"], words["values"], strict=True)),
         blend=blend,
     )
-    plan = plan_edit(spec, _PROMPTS[_RUN["source"]], _PROMPTS[edit["target"]], timesteps=5)
-    sampled = Edit(
-        world.subject.source,
-        world.text(edit["target"]),
-        plan,
+    source, target = _RUN["source"], edit["target"]
+    subject = EditSubject(
+        inversion,
+        source=Text(_PROMPTS[source], world.subject.source),
+        target=Text(_PROMPTS[target], world.text(target)),
+        null=world.subject.null,
         guidance=_SPEC.guidance,
-        value_stop=value_stop(spec, 5),
     )
     latents: list[Tensor] = []
 
     def observe(reached: Reached) -> None:
         latents.append(reached.latents)
 
-    return drive(sample_edit(sampled, inversion, world.backbone.schedule(5)), world.backbone, observe), latents
+    return drive(edit_by(spec, subject, world.backbone.schedule(5), seed=0), world.backbone, observe), latents
 
 
 @pytest.mark.parametrize("edit", _RUN["edits"], ids=lambda edit: edit["name"])

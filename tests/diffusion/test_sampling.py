@@ -10,13 +10,14 @@ from torch import Tensor
 from core.diffusion.backbone import Backbone
 from core.diffusion.calls import Predictor
 from core.diffusion.driver import drive
-from core.diffusion.editing.plans import plan_edit, value_stop
-from core.diffusion.editing.sampling import Edit, Edited, sample_edit
+from core.diffusion.editing.methods import edit
+from core.diffusion.editing.subject import Edited
 from core.diffusion.inversion.inversion import Inversion
-from core.diffusion.inversion.trace import Subject
 from core.diffusion.requests import Reached
 from core.diffusion.schedule import Schedule
-from core.domain.edit_specs import Blend, EditSpec, P2PlusSpec, P2pSpec, WordSwapSpec
+from core.domain.edit_parts import Blend
+from core.domain.edit_specs import EditSpec, P2PlusSpec, P2pSpec, WordSwapSpec
+from tests.diffusion.inverting import edit_of
 from tests.diffusion.tiny import Watched, text_of
 
 _SOURCE, _TARGET = "a red circle on grass", "a blue star on grass"
@@ -28,21 +29,19 @@ Sampler = Callable[..., tuple[Edited, list[Tensor]]]
 
 
 @pytest.fixture(scope="module")
-def sample(backbone: Backbone, subject: Subject, inversion: Inversion, schedule: Schedule) -> Sampler:
+def sample(backbone: Backbone, inversion: Inversion, schedule: Schedule) -> Sampler:
     """Runs an edit by its specification; gives the result and the latent after each timestep."""
 
     def run(
         spec: EditSpec, *, target: str = _TARGET, guidance: float = 3.0, predictor: Predictor = backbone
     ) -> tuple[Edited, list[Tensor]]:
-        source_prompt, target_prompt = (backbone.vocabulary.parse(text) for text in (_SOURCE, target))
-        plan = plan_edit(spec, source_prompt, target_prompt, timesteps=4)
-        edit = Edit(subject.source, text_of(backbone, target), plan, guidance=guidance, value_stop=value_stop(spec, 4))
+        subject = edit_of(backbone, inversion, target=target, guidance=guidance)
         latents: list[Tensor] = []
 
         def observe(reached: Reached) -> None:
             latents.append(reached.latents)
 
-        return drive(sample_edit(edit, inversion, schedule), predictor, observe), latents
+        return drive(edit(spec, subject, schedule, seed=0), predictor, observe), latents
 
     return run
 
@@ -100,7 +99,7 @@ def test_rules_act_on_the_rows_they_name(backbone: Backbone, sample: Sampler) ->
 
     sample(_CONTROLLED, predictor=watched)
 
-    layouts = [None if c.layout_rows is None else c.layout_rows.tolist() for c in watched.controls]
+    layouts = [c.reroutes[0].key.tolist() if c.reroutes else None for c in watched.controls]
     carries = [None if c.carry is None else (c.carry.rows.tolist(), c.carry.sources.tolist()) for c in watched.controls]
     assert layouts == [[2, 3, 2, 3], [2, 1, 2], [2, 1, 2], None]
     assert carries == [([0], [2]), ([0], [2]), None, None]

@@ -28,7 +28,7 @@ def test_sources_alone_are_fed_what_was_learned(backbone: Backbone, subject: Sub
     target, watched = text_of(backbone, TARGET), Watched(backbone)
     p2p = P2pSpec(value_window=1.0, cross_window=1.0)
 
-    sample(edit_of(subject, target, spec=p2p, vocabulary=backbone.vocabulary), inversion, schedule, predictor=watched)
+    sample(edit_of(backbone, inversion), schedule, spec=p2p, predictor=watched)
 
     learned = inversion.conditioning.at(0, subject.source, Role.SOURCE)
     fed = watched.controls[0].values

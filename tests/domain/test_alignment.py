@@ -7,7 +7,7 @@ import numpy.testing as npt
 import pytest
 
 from core.domain.alignment import align, align_refinement, align_replacement
-from core.domain.edit_specs import CrossRule
+from core.domain.edit_parts import CrossRule
 from core.domain.errors import ErrorCode, InputError
 from tests.reference import arrays, cases, described, prompt_of
 

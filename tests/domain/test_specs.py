@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from core.domain.edit_specs import CrossRule, EditMethod, P2PlusSpec, resolve_edit
+from core.domain.edit_parts import CrossRule, EditMethod
+from core.domain.edit_specs import P2PlusSpec, resolve_edit
 from core.domain.errors import ErrorCode, InputError
 from core.domain.inversion_specs import Head, InversionMethod, StyleDiffusionSpec, resolve_inversion
 

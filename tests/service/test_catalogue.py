@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 
 from core.domain.costs import cost_of_inversion
-from core.domain.edit_specs import EditMethod
+from core.domain.edit_parts import EditMethod
 from core.domain.inversion_specs import InversionMethod, StyleDiffusionSpec
 from service.problems import PROBLEMS
 from tests.service.harness import Harness
@@ -49,6 +49,10 @@ def test_the_queue_is_measured_by_class(service: Harness) -> None:
         service.invert(seed=seed)
     service.work()
     service.claim()
+    stranded = service.client.get("/queue").json()
+    service.worker("wrk_1", slots=3)
+    service.worker("wrk_2", slots=1)
+    service.worker("wrk_3", slots=9, lease_seconds=-1)
 
     interactive, batch = service.client.get("/queue").json()
 
@@ -56,7 +60,13 @@ def test_the_queue_is_measured_by_class(service: Harness) -> None:
     assert interactive["depth"] == 1
     assert interactive["running"] == 1
     assert interactive["oldest_age_seconds"] > 0
-    assert interactive["estimated_wait_seconds"] > 0
+    assert interactive["estimated_wait_seconds"] == 0  # three slots are free
+    assert [load["stranded"] for load in stranded] == [1, 0]
+    assert [load["workers"] for load in stranded] == [0, 0]
+    assert stranded[0]["estimated_wait_seconds"] is None
+    assert interactive["stranded"] == 0
+    assert (interactive["workers"], interactive["slots"]) == (2, 4)
+    assert (batch["workers"], batch["slots"]) == (2, 3)
     assert batch["depth"] == 0
     assert batch["oldest_age_seconds"] is None
 

@@ -6,7 +6,7 @@ from typing import Any
 import PIL.Image
 
 from core.domain.catalogue import Model
-from core.domain.edit_specs import EditMethod
+from core.domain.edit_parts import EditMethod
 from core.domain.inversion_specs import InversionMethod
 from core.domain.job import Job
 from core.domain.ports import Database, ObjectStore, WakeUps

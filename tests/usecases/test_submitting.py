@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from core.domain.access import IdempotencyRecord
-from core.domain.edit_specs import EditMethod
+from core.domain.edit_parts import EditMethod
 from core.domain.errors import AppError, Conflict, ErrorCode, InputError, NotFound
 from core.domain.job import Job, JobState
 from core.domain.specs import Fit

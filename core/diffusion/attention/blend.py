@@ -54,9 +54,9 @@ class WordRegions:
 
         The changed words' maps are widened by a 3x3 maximum, the kept words' are not.
         """
-        region = _above(self.changed, side, threshold=self.rule.threshold, widen=True)
+        region = acts_above(self.changed, side, threshold=self.rule.threshold, widen=True)
         if self.rule.keep_source or self.rule.keep_target:
-            region = region & ~_above(self.kept, side, threshold=self.rule.threshold, widen=False)
+            region = region & ~acts_above(self.kept, side, threshold=self.rule.threshold, widen=False)
         return region
 
 
@@ -71,10 +71,12 @@ def _of(word_map: Tensor, positions: tuple[int, ...]) -> Tensor:
     return word_map[:, list(positions)].sum(-1)
 
 
-def _above(maps: Tensor, side: int, *, threshold: float, widen: bool) -> Tensor:
-    """True where either row's map passes the threshold, as a share of that row's maximum."""
+def acts_above(
+    maps: Float[Tensor, "n pixels"], side: int, *, threshold: float, widen: bool
+) -> Bool[Tensor, "side side"]:
+    """Where any of the maps passes the threshold, a share of its own maximum; widened by a 3x3 maximum before."""
     grid = int(maps.shape[-1] ** 0.5)
-    square = maps.view(2, 1, grid, grid)
+    square = maps.view(len(maps), 1, grid, grid)
     if widen:
         square = F.max_pool2d(square, 3, stride=1, padding=1)
     square = F.interpolate(square, size=(side, side))

@@ -4,7 +4,6 @@ Attention is linear in its values, so each edit of the Prompt-to-Prompt family i
 no map is built except where one is recorded.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import final
 
@@ -13,10 +12,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from core.diffusion.attention.low_rank import LowRank
 from core.diffusion.attention.maps import attention_maps
-from core.diffusion.attention.sites import Kind, Site, carries_layout
-
-SitePredicate = Callable[[Site], bool]
+from core.diffusion.attention.reroute import Reroute, Split
+from core.diffusion.attention.sites import Kind, Site, SitePredicate
 
 
 @final
@@ -46,16 +45,19 @@ class Carry:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Control:
-    """Everything that reaches the attention layers of one call.
+    """Everything that reaches the layers of one call, its row numbers those of the call.
 
-    `values` replaces the text as input of the value layers. `layout_rows[r]` is the row whose query and key row r uses
-    in the self-attention layers that carry the layout. Maps of the sites that `record` accepts are left in `maps`
-    [rows, heads, pixels, tokens], after editing.
+    `values` replaces the text as input of the value layers. `reroutes` act in self-attention one after the other, then
+    `splits`. Row r takes the decoder's features from row `features[r]`. Maps of the sites that `record` accepts are
+    left in `maps` [rows, heads, pixels, tokens], after editing.
     """
 
     values: Float[Tensor, "n tokens width"] | None = None
-    layout_rows: Int[Tensor, " n"] | None = None
+    reroutes: tuple[Reroute, ...] = ()
+    splits: tuple[Split, ...] = ()
     carry: Carry | None = None
+    features: Int[Tensor, " n"] | None = None
+    low_rank: tuple[LowRank, ...] = ()
     record: SitePredicate | None = None
     maps: dict[Site, Tensor] = field(default_factory=dict)
 
@@ -64,8 +66,11 @@ class Control:
         return replace(
             self,
             values=None if self.values is None else self.values.to(device, dtype),
-            layout_rows=None if self.layout_rows is None else self.layout_rows.to(device),
+            reroutes=tuple(reroute.to(device) for reroute in self.reroutes),
+            splits=tuple(split.to(device) for split in self.splits),
             carry=None if self.carry is None else self.carry.to(device, dtype),
+            features=None if self.features is None else self.features.to(device),
+            low_rank=tuple(part.to(device, dtype) for part in self.low_rank),
         )
 
     def attend(
@@ -77,12 +82,16 @@ class Control:
         value: Float[Tensor, "n heads places d"],
     ) -> Float[Tensor, "n heads pixels d"]:
         """The layer's output under this control."""
-        if self.layout_rows is not None and carries_layout(site):
-            query, key = query[self.layout_rows], key[self.layout_rows]
+        for reroute in self.reroutes:
+            if reroute.where(site):
+                query, key, value = query[reroute.query], key[reroute.key], value[reroute.value]
         carry = self.carry if site.kind is Kind.CROSS else None
         if self.record is not None and self.record(site):
             return self._attend_and_record(site, query, key=key, value=value, carry=carry)
         out = F.scaled_dot_product_attention(query, key, value)
+        for split in self.splits:
+            if split.where(site):
+                out = out.index_copy(0, split.rows, split.attend(query, key=key, value=value))
         if carry is None:
             return out
         source, rows = carry.sources, carry.rows

@@ -1,5 +1,6 @@
 """One stateless attention processor per site; all control arrives with the call."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import torch.nn.functional as F
@@ -7,12 +8,13 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
 from core.diffusion.attention.control import Control
+from core.diffusion.attention.low_rank import LowRank, Projection, add_low_rank
 from core.diffusion.attention.sites import Kind, Site
 
 
 @final
 class SiteProcessor:
-    """Attention of one layer; without control it equals diffusers' default processor exactly.
+    """Attention of one layer; without control it equals diffusers' default processor.
 
     Control reaches it as `cross_attention_kwargs={"control": control}` of the UNet call. Nothing is remembered between
     calls and a recorded map is assigned by site, never appended, so that recomputation under gradient checkpointing
@@ -35,15 +37,22 @@ class SiteProcessor:
         values = context
         if control is not None and control.values is not None and self.site.kind is Kind.CROSS:
             values = control.values
-        query = _split_heads(attn.to_q(hidden_states), attn.heads)
-        key = _split_heads(attn.to_k(context), attn.heads)
-        value = _split_heads(attn.to_v(values), attn.heads)
+        own = () if control is None else control.low_rank
+        query = self._project(own, Projection.QUERY, layer=attn.to_q, states=hidden_states)
+        key = self._project(own, Projection.KEY, layer=attn.to_k, states=context)
+        value = self._project(own, Projection.VALUE, layer=attn.to_v, states=values)
+        query, key, value = (_split_heads(part, attn.heads) for part in (query, key, value))
         if control is None:
             out = F.scaled_dot_product_attention(query, key, value)
         else:
             out = control.attend(self.site, query, key=key, value=value)
-        merged: Tensor = attn.to_out[0](out.transpose(1, 2).flatten(2).to(hidden_states.dtype))
-        return merged
+        merged = out.transpose(1, 2).flatten(2).to(hidden_states.dtype)
+        return self._project(own, Projection.OUT, layer=attn.to_out[0], states=merged)
+
+    def _project(
+        self, own: Sequence[LowRank], projection: Projection, *, layer: Callable[[Tensor], Tensor], states: Tensor
+    ) -> Tensor:
+        return add_low_rank(own, self.site, projection, states=states, projected=layer(states))
 
     def check(self, attn: Any) -> None:
         """Refuses a layer this processor would compute differently from diffusers."""

@@ -1,6 +1,7 @@
 """Attention layers by what they are, never by their position in a list."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import final
@@ -27,7 +28,8 @@ class Site:
     """One attention layer: its module name, kind, part of the UNet, and grid.
 
     `side` is the number of places on one side of its grid at the model's own latent size, `full_side` that of the
-    latent itself, `word_side` that of the grid on which this model's word maps are read.
+    latent itself, `word_side` that of the grid on which this model's word maps are read. `order` counts the layers of
+    the same kind and place, from 0.
     """
 
     name: str
@@ -36,6 +38,10 @@ class Site:
     side: int
     full_side: int
     word_side: int = 0
+    order: int = 0
+
+
+SitePredicate = Callable[[Site], bool]
 
 
 def parse_sites(names: Iterable[str], *, levels: int, full_side: int) -> dict[str, Site]:
@@ -46,7 +52,11 @@ def parse_sites(names: Iterable[str], *, levels: int, full_side: int) -> dict[st
         levels: number of down blocks; each but the last halves the grid.
         full_side: side of the latent.
     """
-    sites = {name: _parse(name, levels=levels, full_side=full_side) for name in names}
+    sites, counts = {}, Counter[tuple[Kind, Place]]()
+    for name in names:
+        site = _parse(name, levels=levels, full_side=full_side)
+        sites[name] = replace(site, order=counts[site.kind, site.place])
+        counts[site.kind, site.place] += 1
     sides = {site.side for site in sites.values() if _may_carry_words(site)}
     nearest = min(sides, key=lambda side: abs(side - 16), default=0)
     return {name: replace(site, word_side=nearest) for name, site in sites.items()}
@@ -80,6 +90,27 @@ def carries_layout(site: Site) -> bool:
     Relative to the latent: every self-attention layer on a grid of at most half the latent's side.
     """
     return site.kind is Kind.SELF and 2 * site.side <= site.full_side
+
+
+def carries_content(site: Site) -> bool:
+    """Where MasaCtrl shares keys and values: the decoder's self-attention on its two finest grids.
+
+    The published "from layer 10 on" of Stable Diffusion 1's sixteen.
+    """
+    return site.kind is Kind.SELF and site.place is Place.UP and 2 * site.side >= site.full_side
+
+
+def carries_structure(site: Site) -> bool:
+    """Where plug-and-play injects queries and keys: the decoder's self-attention but its first layer.
+
+    The published "decoder layers 4 to 11".
+    """
+    return site.kind is Kind.SELF and site.place is Place.UP and site.order > 0
+
+
+def reads_words(site: Site) -> bool:
+    """Every cross-attention layer."""
+    return site.kind is Kind.CROSS
 
 
 def _may_carry_words(site: Site) -> bool:

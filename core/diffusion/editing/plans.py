@@ -12,7 +12,8 @@ import torch
 from core.diffusion.attention.blend import BlendRule
 from core.diffusion.attention.plan import Branch, CarryWords, KeepLayout, Plan, Rule
 from core.domain.alignment import align
-from core.domain.edit_specs import Blend, EditSpec, Injection, P2PlusSpec
+from core.domain.edit_parts import Blend
+from core.domain.edit_specs import EditSpec, Injection, P2PlusSpec
 from core.domain.prompts import Prompt
 
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.diffusion.attention.control import SitePredicate
+from core.diffusion.attention.sites import SitePredicate
 from core.diffusion.conditioning import Conditioning, Inputs, Role
 from core.diffusion.inversion.sampling_rules import Outputs, SamplingRule
 from core.diffusion.inversion.trace import Subject, Trace

@@ -8,7 +8,8 @@ from typing import Final, final
 
 import numpy as np
 
-from core.domain.edit_specs import EditMethod, EditSpec, resolve_edit
+from core.domain.edit_parts import EditMethod
+from core.domain.edit_specs import EditSpec, resolve_edit
 from core.domain.inversion_specs import InversionMethod, InversionSpec, resolve_inversion
 from core.evaluation.scene_edits import SceneEdit
 from core.pocket.scenes import VALUES, Attribute, Style, attribute_of, sample_scene

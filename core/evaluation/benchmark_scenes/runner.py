@@ -13,8 +13,8 @@ from torch import Tensor
 
 from core.diffusion.backbone import Backbone
 from core.diffusion.conditioning import PlainConditioning
-from core.diffusion.editing.plans import plan_edit, value_stop
-from core.diffusion.editing.sampling import Edit, sample_edit
+from core.diffusion.editing.methods import edit
+from core.diffusion.editing.subject import EditSubject, Text
 from core.diffusion.engine import Engine, Ran
 from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.inversion.methods import invert
@@ -154,17 +154,16 @@ def _from_noise(noise: Tensor, null: Tensor, spec: Sampling) -> Inversion:
 
 
 def _edit(laboratory: Laboratory, case: Case, contender: Contender, *, source: _Source) -> tuple[Rgb, Effort]:
-    backbone, timesteps = laboratory.backbone, source.spec.timesteps
-    spec = edit_spec(contender, case.kind)
+    backbone = laboratory.backbone
     ours, theirs = (backbone.vocabulary.parse(text) for text in case.edit.prompts)
-    edit = Edit(
-        source=backbone.encode_text(ours),
-        target=backbone.encode_text(theirs),
-        plan=plan_edit(spec, ours, theirs, timesteps=timesteps),
+    subject = EditSubject(
+        source.inversion,
+        source=Text(ours, backbone.encode_text(ours)),
+        target=Text(theirs, backbone.encode_text(theirs)),
+        null=backbone.encode_text(backbone.vocabulary.parse("")),
         guidance=source.spec.guidance,
-        value_stop=value_stop(spec, timesteps),
     )
-    solver = sample_edit(edit, source.inversion, backbone.schedule(timesteps))
+    solver = edit(edit_spec(contender, case.kind), subject, backbone.schedule(source.spec.timesteps), seed=0)
     edited, effort = _timed(lambda: laboratory.engine.run(solver, lambda _: None))
     return backbone.decode(edited.latent), effort
 

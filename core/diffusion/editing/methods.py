@@ -1,0 +1,38 @@
+"""Every edit method by its specification."""
+
+from core.diffusion.editing.plans import plan_edit, value_stop
+from core.diffusion.editing.sampling import sample_plan
+from core.diffusion.editing.sdedit import sample_noised
+from core.diffusion.editing.subject import Edited, EditSubject
+from core.diffusion.requests import Solver, Tensors
+from core.diffusion.schedule import Schedule
+from core.domain.edit_specs import EditSpec, P2PlusSpec, P2pSpec, SdEditSpec, WordSwapSpec
+
+
+def edit(
+    spec: EditSpec,
+    subject: EditSubject,
+    schedule: Schedule,
+    *,
+    seed: int,
+    resume: Tensors | None = None,  # noqa: ARG001 - no method that is here learns anything
+) -> Solver[Edited]:
+    """The solver of a specification; `resume` is the state of an earlier `Reached`, on whatever device.
+
+    Args:
+        spec: the method and its parameters.
+        subject: the inversion and the two sentences.
+        schedule: the T timesteps of the inversion.
+        seed: of what the method draws; most draw nothing.
+        resume: only methods that learn leave a state behind; the others start anew.
+
+    Raises:
+        InputError: WORD_NOT_IN_PROMPT or PROMPTS_NOT_ALIGNED.
+    """
+    timesteps = len(schedule.timesteps)
+    match spec:
+        case WordSwapSpec() | P2pSpec() | P2PlusSpec():
+            plan = plan_edit(spec, subject.source.prompt, subject.target.prompt, timesteps=timesteps)
+            return sample_plan(plan, subject, schedule, value_stop=value_stop(spec, timesteps))
+        case SdEditSpec():
+            return sample_noised(spec, subject, schedule, seed=seed)
