@@ -16,6 +16,7 @@ from core.pocket.scenes import Colour, Scene, Shape, Size, Texture, caption
 
 _EMPTY_ODDS: Final = 0.1  # for guidance
 _FALSE_ODDS: Final = 0.3  # at 0.15, 868 steps of 32 left half of the stripes in other words
+_PATTERN_ODDS: Final = 0.5  # that the false word is a pattern: the meaning that most readily moves to other words
 
 _PATTERNS: Final = (str(Texture.STRIPED), str(Texture.DOTTED))
 _RIVALS: Final[dict[str, tuple[str, ...]]] = {
@@ -56,6 +57,10 @@ def _mislead(text: str, rng: np.random.Generator) -> Said:
     """Change one word of an object to a false one; a plain object is called striped or dotted."""
     words = text.split()
     places = [place for place, word in enumerate(words) if word in _RIVALS]
+    if rng.random() < _PATTERN_ODDS:
+        places = [place for place in places if words[place] in _PATTERNS] or [
+            place for place in places if words[place] in tuple(Shape)
+        ]
     place = places[int(rng.integers(len(places)))]
     if words[place] in tuple(Shape) and words[place - 1] not in _PATTERNS:
         words.insert(place, _pick(_PATTERNS, rng))

@@ -5,6 +5,7 @@ which object covers which patch, so each patch token is also asked what it belon
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
@@ -18,7 +19,7 @@ from core.pocket.scenes import VALUES, Attribute, caption
 from core.pocket.train.data import Drawings
 from core.pocket.train.judge import UNKNOWN, label
 from core.pocket.train.loop import Chance
-from core.pocket.train.networks import TEXT_WIDTH, new_clip
+from core.pocket.train.networks import TEXT_WIDTH, new_clip, take_over_clip
 from core.pocket.train.unet import tokenize
 
 _REGIONS: Final = 3  # read as one object, left of two, right of two
@@ -39,7 +40,14 @@ class ClipTask:
     averaging = 0.995
 
     def __init__(
-        self, drawings: Drawings, held_out: Drawings, tokenizer: CLIPTokenizer, *, batch: int, device: str
+        self,
+        drawings: Drawings,
+        held_out: Drawings,
+        tokenizer: CLIPTokenizer,
+        *,
+        batch: int,
+        device: str,
+        start: Path | None = None,
     ) -> None:
         sizes = {attribute: len(tuple(VALUES[attribute])) for attribute in _OF_OBJECTS}
         whole = {str(one): nn.Linear(TEXT_WIDTH, _REGIONS * size) for one, size in sizes.items()}
@@ -47,7 +55,10 @@ class ClipTask:
         whole["background"] = nn.Linear(TEXT_WIDTH, len(VALUES[Attribute.BACKGROUND]))
         whole["style"] = nn.Linear(TEXT_WIDTH, len(LOOKS))
         patch = {str(one): nn.Linear(TEXT_WIDTH, size + 1) for one, size in sizes.items()}  # one more: no object
-        modules = {"clip": new_clip(tokenizer), "whole": nn.ModuleDict(whole), "patch": nn.ModuleDict(patch)}
+        clip = new_clip(tokenizer)
+        if start is not None and (start / "clip").is_dir():
+            take_over_clip(clip, tokenizer, start)
+        modules = {"clip": clip, "whole": nn.ModuleDict(whole), "patch": nn.ModuleDict(patch)}
         self.model: Any = nn.ModuleDict(modules).to(device)
         self._tokenizer, self._batch, self._device = tokenizer, batch, device
         self._drawings, self._held_out = drawings, held_out

@@ -101,15 +101,31 @@ def take_over(network: nn.Module, theirs: dict[str, Tensor]) -> int:
 
 
 def take_over_text(network: Any, tokenizer: CLIPTokenizer, folder: Path) -> None:
-    """Copy another model's text encoder, each word's vector by the word, since tokenizers number words differently."""
+    """Copy another model's text encoder."""
     other = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
-    known = CLIPTokenizer.from_pretrained(folder / "tokenizer").get_vocab()
+    _take_over_by_word(network, other, tokenizer, theirs=CLIPTokenizer.from_pretrained(folder / "tokenizer"))
+
+
+def take_over_clip(network: Any, tokenizer: CLIPTokenizer, folder: Path) -> None:
+    """Copy both encoders of another model's CLIP, and its scale of likeness."""
+    other = CLIPModel.from_pretrained(folder / "clip", dtype=torch.float32)
+    _take_over_by_word(network, other, tokenizer, theirs=CLIPTokenizer.from_pretrained(folder / "tokenizer"))
+
+
+def _take_over_by_word(network: Any, other: Any, tokenizer: CLIPTokenizer, *, theirs: CLIPTokenizer) -> None:
+    """Copy a network that reads text, each word's vector by the word, since tokenizers number words differently."""
+    known = theirs.get_vocab()
     take_over(network, {name: one for name, one in other.state_dict().items() if "token_embedding" not in name})
-    ours: Tensor = network.get_input_embeddings().weight.data
-    theirs: Any = other.get_input_embeddings().weight.data
+    table, read = (_token_vectors(one) for one in (network, other))
     for word, row in tokenizer.get_vocab().items():
         if word in known:
-            ours[row] = theirs[known[word]]
+            table[row] = read[known[word]]
+
+
+def _token_vectors(network: Any) -> Tensor:
+    """The one table of token vectors, [vocabulary, width]."""
+    [table] = [weight.data for name, weight in network.named_parameters() if "token_embedding" in name]
+    return table  # type: ignore[no-any-return]
 
 
 def _text_settings(tokenizer: CLIPTokenizer) -> dict[str, Any]:

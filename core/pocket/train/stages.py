@@ -41,7 +41,7 @@ class Recipe:
 
     Attributes:
         work: folder of drawings, checkpoints and the log; outside the repository.
-        start: a model whose autoencoder, text encoder and UNet are begun from.
+        start: a model whose autoencoder, CLIP, text encoder and UNet are begun from.
         batches: pictures a step, by trained stage.
     """
 
@@ -108,6 +108,7 @@ def _clip(recipe: Recipe, reporter: Reporter) -> None:
         make_tokenizer(),
         batch=recipe.batches[Stage.CLIP],
         device=recipe.device,
+        start=recipe.start,
     )
     _train(task, Stage.CLIP, recipe, reporter=reporter)
 
