@@ -15,6 +15,7 @@ from core.domain.job import Artifact, JobClass, JobState
 from core.domain.ports import Claim, Outcome
 from core.usecases.attempts import claim_next, finish
 from core.usecases.keys import CALLER_SCOPES, Scope, make_key
+from core.usecases.queue import report_worker
 from service.dependencies import Ports
 
 GOOD = {"quality": {"psnr": 40.0}}
@@ -56,20 +57,26 @@ class Harness:
         body = {"target_prompt": "a blue circle on grass", **changes}
         return accepted(self.client.post("/edits", json=body))
 
+    def worker(self, worker_id: str = "wrk_1", *, slots: int = 1, lease_seconds: float = 60) -> None:
+        """A worker with the service's model is ready."""
+        report_worker(self.ports.database, worker_id, model=self.ports.model, slots=slots, lease_seconds=lease_seconds)
+
     def claim(self) -> Claim:
         """The next job, running."""
-        claim = claim_next(
-            self.ports.database, lease_seconds=60, classes=tuple(JobClass), model=self.ports.model
-        )
+        claim = claim_next(self.ports.database, lease_seconds=60, classes=tuple(JobClass), model=self.ports.model)
         assert claim is not None
         return claim
 
     def work(self, outcome: Outcome | None = None) -> str:
         """Runs the next job and returns its id; left open, it succeeds with one artifact."""
         claim = self.claim()
+        self.finish(claim, outcome)
+        return claim.job.id
+
+    def finish(self, claim: Claim, outcome: Outcome | None = None) -> None:
+        """Ends a running job; left open, it succeeds with one artifact."""
         ended = outcome or Outcome(state=JobState.SUCCEEDED, result=GOOD, artifacts=(self.artifact(claim),))
         assert finish(self.ports.database, claim, ended, retention=timedelta(days=30))
-        return claim.job.id
 
     def artifact(self, claim: Claim, *, name: str = "image") -> Artifact:
         """A stored picture."""

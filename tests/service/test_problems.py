@@ -159,11 +159,19 @@ def test_a_request_id_is_echoed_or_made(service: Harness) -> None:
 
 
 def test_ready_names_the_failing_parts(service: Harness) -> None:
+    alone = service.client.get("/readyz")
+    service.worker()
     ready = service.client.get("/readyz")
 
-    assert ready.json() == {"status": "ok", "parts": {"database": "ok", "store": "ok", "broker": "ok"}}
+    assert problem(alone) == (503, "DEPENDENCY_DOWN")
+    assert alone.json()["failing"] == "workers"
+    assert "jobs are accepted" in alone.json()["detail"]
+    assert ready.json() == {
+        "status": "ok",
+        "parts": {"database": "ok", "store": "ok", "broker": "ok", "workers": "ok"},
+    }
     for client in _beside(service, Unavailable("The database does not answer.")):
         answer = client.get("/readyz")
         assert problem(answer) == (503, "DEPENDENCY_DOWN")
-        assert answer.json()["failing"] == "database"
+        assert answer.json()["failing"] == "database, workers"
         assert client.get("/livez").status_code == 200

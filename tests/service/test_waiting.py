@@ -95,13 +95,32 @@ def test_a_queued_job_tells_its_place(service: Harness) -> None:
     jobs = [service.invert(seed=seed) for seed in range(3)]
     before = [service.client.get(job["links"]["self"]).json()["queue"] for job in jobs]
     service.work()
+    service.worker(slots=1)
     after = [service.client.get(job["links"]["self"]).json()["queue"] for job in jobs]
+    service.claim()
+    behind = service.client.get(jobs[2]["links"]["self"]).json()["queue"]
 
     assert [place["position"] for place in before] == [0, 1, 2]
     assert [place["estimated_wait_seconds"] for place in before] == [None, None, None]
     assert after[0] is None
-    assert [place["position"] for place in after[1:]] == [0, 1]
-    assert 0 < after[1]["estimated_wait_seconds"] < after[2]["estimated_wait_seconds"]
+    assert [(place["position"], place["workers"]) for place in after[1:]] == [(0, 1), (1, 1)]
+    assert after[1]["estimated_wait_seconds"] == 0  # a slot is free
+    assert 0 < after[2]["estimated_wait_seconds"] == behind["estimated_wait_seconds"]
+
+
+def test_a_job_that_nobody_can_run_says_so_until_somebody_can(service: Harness) -> None:
+    address = service.invert()["links"]["self"]
+    unserved = service.client.get(address).json()
+    service.worker(lease_seconds=-1)
+    lapsed = service.client.get(address).json()
+    service.worker()
+    served = service.client.get(address).json()
+
+    for job in (unserved, lapsed):
+        assert job["queue"]["workers"] == 0
+        assert "No worker with the model pocket" in job["warnings"][-1]
+    assert served["queue"]["workers"] == 1
+    assert served["warnings"] == unserved["warnings"][:-1]
 
 
 def test_a_hundred_who_wait_leave_the_service_responsive(settings: Settings) -> None:
