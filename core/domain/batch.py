@@ -155,8 +155,8 @@ class BatchRepository(Protocol):
         """No job is made of any waiting item."""
         ...
 
-    def cancel(self, batch: Batch) -> None:
-        """Nothing of it starts any more: what waits or is queued ends, what runs is asked to."""
+    def cancel(self, batch: Batch, *, reason: str) -> None:
+        """No job of it starts any more: those that wait or are queued end, those that run are asked to."""
         ...
 
     def restart_failed(self, batch: Batch) -> int:

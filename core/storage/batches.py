@@ -149,9 +149,9 @@ class SqlBatches:
         ).rowcount
         self._count(batch, {ItemState.WAITING: -dropped, state: dropped}, sequences=batch.total)
 
-    def cancel(self, batch: Batch) -> None:
+    def cancel(self, batch: Batch, *, reason: str) -> None:
         self._change(batch, cancel_requested_at=func.coalesce(batches.c.cancel_requested_at, self._tx.now()))
-        endings.cancel_batch(self._tx, batch.id)
+        endings.cancel_batch(self._tx, batch.id, reason=reason)
 
     def restart_failed(self, batch: Batch) -> int:
         mine = and_(batch_items.c.batch_id == batch.id, batch_items.c.request.is_not(None))

@@ -1,6 +1,6 @@
 """The ways a job ends: finished, canceled, expired, or given up on after too many lost attempts."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, and_, select, update
@@ -63,7 +63,7 @@ def cancel(tx: Transaction, job: Job) -> Job:
     return _end(tx, job, JobState.CANCELED, error=_CANCELED)
 
 
-def cancel_batch(tx: Transaction, batch_id: str) -> None:
+def cancel_batch(tx: Transaction, batch_id: str, *, reason: str) -> None:
     """Every unfinished job of a batch ends now or is asked to; an inversion that other edits need goes on."""
     mine, readers, followers = jobs.c.batch_id == batch_id, jobs.alias(), jobs.alias()
     # All are held at once, so that none is claimed between two states, and inversions first, as whoever ends one does.
@@ -75,7 +75,7 @@ def cancel_batch(tx: Transaction, batch_id: str) -> None:
         readers.c.batch_id.is_distinct_from(batch_id),
     )
     stopped = and_(mine, ~needed.exists())
-    ended = {"error": asdict(_CANCELED), "finished_at": tx.now()}
+    ended = {"error": asdict(replace(_CANCELED, detail=reason)), "finished_at": tx.now()}
     for state in (JobState.WAITING, JobState.QUEUED):
         move_all(tx, and_(mine, jobs.c.kind == JobKind.EDIT), (state, JobState.CANCELED), **ended)
     move_all(tx, stopped, (JobState.WAITING, JobState.CANCELED), **ended)

@@ -27,7 +27,7 @@ def submit_inversion(
         NotFound: the image does not exist.
     """
     with database.begin() as uow:
-        job = add_inversion(uow, model, order=order, request=request)
+        job = share_inversion(uow, draft_inversion(uow, model, order=order, request=request))
         if order.remember is not None:
             uow.idempotency.add(order.remember(job))
         uow.commit()
@@ -46,11 +46,13 @@ def preview_inversion(database: Database, model: Model, *, order: Order, request
         return draft_inversion(uow, model, order=order, request=request)
 
 
-def add_inversion(uow: UnitOfWork, model: Model, *, order: Order, request: InversionRequest) -> Job:
-    """Adds the job to a unit of work that the caller commits."""
-    job = draft_inversion(uow, model, order=order, request=request)
+def share_inversion(uow: UnitOfWork, job: Job) -> Job:
+    """Adds a drafted job to a unit of work that the caller commits; the items of one batch share one."""
     leader = None if job.work_key is None else uow.jobs.find_leader(job.tenant, job.work_key)
-    return uow.jobs.add(job if leader is None else job.following(leader))
+    if leader is None:
+        return uow.jobs.add(job)
+    same_batch = job.batch_id is not None and leader.batch_id == job.batch_id and job.retry_of is None
+    return leader if same_batch else uow.jobs.add(job.following(leader))
 
 
 def draft_inversion(uow: UnitOfWork, model: Model, *, order: Order, request: InversionRequest) -> Job:
@@ -79,6 +81,7 @@ def draft_inversion(uow: UnitOfWork, model: Model, *, order: Order, request: Inv
         deadline_at=None if order.deadline_seconds is None else now + timedelta(seconds=order.deadline_seconds),
         max_attempts=order.max_attempts,
         retry_of=order.retry_of,
+        batch_id=order.batch_id,
         work_key=_work_key(work),
         warnings=prompt_warnings(model, request.source_prompt),
         metadata=dict(order.metadata),

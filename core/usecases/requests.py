@@ -1,11 +1,13 @@
 """What a caller asks for, before it is checked: given values only, every default still open."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, final
 
+from pydantic import TypeAdapter
+
 from core.domain.access import IdempotencyRecord
-from core.domain.edit_specs import EditMethod
+from core.domain.edit_parts import EditMethod
 from core.domain.inversion_specs import InversionMethod
 from core.domain.job import Job, JobClass
 from core.domain.specs import Fit, Output
@@ -27,15 +29,24 @@ class Order:
     deadline_seconds: float | None = None
     max_attempts: int = 3
     retry_of: str | None = None
+    batch_id: str | None = None
+    batch_item: int | None = None
     remember: Remember | None = None
 
     def for_inversion(self) -> "Order":
         """The order for the inversion that an edit brings along."""
-        return replace(self, metadata={}, retry_of=None, remember=None)
+        return replace(self, metadata={}, retry_of=None, batch_item=None, remember=None)
 
     def repeating(self, job: Job) -> "Order":
         """The order for another run of a job, with what its caller had noted on it."""
-        return replace(self, job_class=job.job_class, metadata=job.metadata, retry_of=job.id)
+        return replace(
+            self,
+            job_class=job.job_class,
+            metadata=job.metadata,
+            retry_of=job.id,
+            batch_id=job.batch_id,
+            batch_item=job.batch_item,
+        )
 
 
 @final
@@ -62,3 +73,15 @@ class EditRequest:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     output: Output = Output.ORIGINAL
     seed: int = 0
+
+    def to_document(self) -> dict[str, Any]:
+        """The same as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "EditRequest":
+        """The request that `to_document` wrote."""
+        return _EDIT.validate_python(document)
+
+
+_EDIT = TypeAdapter(EditRequest)
