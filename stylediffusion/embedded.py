@@ -13,12 +13,13 @@ from typing import IO, Final, Self, final
 from core.domain.errors import ErrorCode, InputError, Unavailable
 from core.settings import Settings
 from core.usecases.keys import Scope, list_keys, make_key
+from core.usecases.sweep import void_leases
 from core.wiring import build_database, migrate
 from stylediffusion.children import Child
 from stylediffusion.connection import KEY_FILE, save_address, save_key
 from stylediffusion.listening import listen
 
-_READY_SECONDS: Final = 60.0
+_ANSWER_SECONDS: Final = 60.0  # for the API; loading a model takes as long as it takes
 # A worker finishes the timestep it is at and packs a checkpoint; on a CPU with a large model that may take a minute.
 _DRAIN_SECONDS: Final = 90.0
 _HOST: Final = "127.0.0.1"
@@ -58,7 +59,7 @@ class Embedded:
             listener = stack.enter_context(closing(listen(_HOST, self._port)))
             self.url = f"http://{_HOST}:{listener.getsockname()[1]}"
             migrate(self._settings)
-            self.new_key = self._make_first_key()
+            self.new_key = self._prepare()
             save_address(folder, self.url)
             stack.callback(self._stop)
             self._start(listener)
@@ -101,15 +102,18 @@ class Embedded:
             child.wait(_DRAIN_SECONDS)
 
     def _wait_until_ready(self) -> None:
-        give_up_at = time.monotonic() + _READY_SECONDS
-        while not _ready(self.url):
+        """The API answers, and a worker has warmed its model up."""
+        give_up_at = time.monotonic() + _ANSWER_SECONDS
+        while not _answers(f"{self.url}/readyz"):
             self.mind()
-            if time.monotonic() > give_up_at:
-                raise Unavailable(f"The API does not get ready within {_READY_SECONDS:g} seconds.")
+            if time.monotonic() > give_up_at and not _answers(f"{self.url}/livez"):
+                raise Unavailable(f"The API does not answer within {_ANSWER_SECONDS:g} seconds.")
             time.sleep(0.1)
 
-    def _make_first_key(self) -> str | None:
+    def _prepare(self) -> str | None:
+        """The first key where there is none; what an earlier worker has left in the database is void."""
         with closing(build_database(self._settings)) as database:
+            void_leases(database)
             if list_keys(database):
                 return None
             _, key = make_key(database, _TENANT, name="first start", scopes=Scope)
@@ -136,9 +140,9 @@ def _only_owner(folder: Path) -> IO[str]:
     return lock
 
 
-def _ready(url: str) -> bool:
+def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:  # noqa: S310 - our own address
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own address
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
