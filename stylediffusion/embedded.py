@@ -13,7 +13,7 @@ from typing import IO, Final, Self, final
 from core.domain.errors import ErrorCode, InputError, Unavailable
 from core.settings import Settings
 from core.usecases.keys import Scope, list_keys, make_key
-from core.usecases.sweep import void_leases
+from core.usecases.queue import forget_workers
 from core.wiring import build_database, migrate
 from stylediffusion.children import Child
 from stylediffusion.connection import KEY_FILE, save_address, save_key
@@ -111,9 +111,9 @@ class Embedded:
             time.sleep(0.1)
 
     def _prepare(self) -> str | None:
-        """The first key where there is none; what an earlier worker has left in the database is void."""
+        """The first key where there is none; a worker of an earlier life is ready no more."""
         with closing(build_database(self._settings)) as database:
-            void_leases(database)
+            forget_workers(database)
             if list_keys(database):
                 return None
             _, key = make_key(database, _TENANT, name="first start", scopes=Scope)

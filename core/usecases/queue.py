@@ -52,6 +52,13 @@ def forget_worker(database: Database, worker_id: str) -> None:
         uow.commit()
 
 
+def forget_workers(database: Database) -> None:
+    """None that was ready is so any more; for the owner of an embedded service, before the one worker starts."""
+    with database.begin() as uow:
+        uow.workers.clear()
+        uow.commit()
+
+
 def require_worker(database: Database, model: Model) -> None:
     """Returns when somebody runs the jobs that are accepted now.
 
