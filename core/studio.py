@@ -131,6 +131,7 @@ class ModelStudio:
             null=self._text("").embedding,
             guidance=header.spec.guidance,
             region=region,
+            sentences={name: self._text(text).embedding for name, text in spec.sentences.items()},
         )
 
     def _text(self, text: str) -> Text:

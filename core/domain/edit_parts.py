@@ -1,5 +1,6 @@
 """What the parameters of edit methods are made of."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -62,6 +63,11 @@ class Regional(Spec):
     def image_ids(self) -> tuple[str, ...]:
         """The pictures that the parameters name."""
         return () if self.region is None or self.region.image_id is None else (self.region.image_id,)
+
+    @property
+    def sentences(self) -> Mapping[str, str]:
+        """The sentences that the parameters hold, by the path of each below the parameters."""
+        return {}
 
 
 class Swap(Regional):

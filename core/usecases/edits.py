@@ -77,6 +77,8 @@ def draft_edit(uow: UnitOfWork, model: Model, inversion: Job, *, order: Order, r
     source = check_prompt(model, "/source_prompt", inversion.inputs["source_prompt"])
     target = check_prompt(model, "/target_prompt", request.target_prompt)
     check_words(spec, source, target)
+    for name, text in spec.sentences.items():
+        check_prompt(model, f"/parameters/{name}", text)
     check_pair(resolved_inversion(inversion.parameters), spec)
     for image_id in spec.image_ids:
         if uow.images.get(order.tenant, image_id) is None:

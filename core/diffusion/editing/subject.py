@@ -1,7 +1,7 @@
 """What every editor is given and what it returns."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 from jaxtyping import Bool, Float
@@ -34,6 +34,7 @@ class EditSubject:
         guidance: scale of classifier-free guidance.
         region: where the edit may act; None is everywhere.
         content: latent of a second picture, for editors that take one.
+        sentences: text embeddings of the sentences that the method's parameters hold, by name.
     """
 
     inversion: Inversion
@@ -43,6 +44,7 @@ class EditSubject:
     guidance: float
     region: Bool[Tensor, "h w"] | None = None
     content: Float[Tensor, "c h w"] | None = None
+    sentences: Mapping[str, Float[Tensor, "tokens width"]] = field(default_factory=dict)
 
     def hold(self, latent: Float[Tensor, "c h w"], index: int) -> Float[Tensor, "c h w"]:
         """The latent after timestep `index` of the inversion's path, which stands wherever the edit may not act."""
