@@ -14,9 +14,10 @@ from service.background import running
 from service.body_limit import BodyLimit
 from service.dependencies import Ports, State
 from service.failures import add_failure_handlers
+from service.metrics import Measured, Metrics
 from service.openapi import add_openapi
 from service.request_ids import RequestIds
-from service.routes import catalogue, edits, health, images, inversions, jobs
+from service.routes import batches, catalogue, edits, health, images, inversions, jobs
 from service.waiting import Poller
 
 
@@ -32,7 +33,7 @@ def create_app(settings: Settings, *, build: Callable[[Settings], Ports] | None 
         ports = (build or build_ports)(settings)
         try:
             async with running(ports):
-                yield State(ports=ports)
+                yield State(ports=ports, metrics=Metrics(ports.database))
         finally:
             ports.database.close()
 
@@ -45,10 +46,11 @@ def create_app(settings: Settings, *, build: Callable[[Settings], Ports] | None 
         generate_unique_id_function=lambda route: f"{(route.tags or ['service'])[0]}_{route.name}",
     )
     # The last added is the outermost.
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, larger={"/batches": settings.max_batch_bytes})
+    app.add_middleware(Measured)
     app.add_middleware(RequestIds)
     add_failure_handlers(app)
-    for module in (images, inversions, edits, jobs, catalogue, health):
+    for module in (images, inversions, edits, jobs, batches, catalogue, health):
         app.include_router(module.router)
     add_openapi(app)
     return app

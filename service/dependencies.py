@@ -17,12 +17,14 @@ from core.settings import Settings
 from core.usecases.idempotency import parse_key
 from core.usecases.keys import Scope, authenticate
 from core.usecases.requests import Order, Remember
+from service.metrics import Metrics
 from service.waiting import Poller
 
 MAX_WAIT_SECONDS = 60
 _MAX_DEADLINE_SECONDS = 30 * 86_400  # as long as artifacts are kept
 _WAIT = re.compile(r"(?:^|[,;\s])wait(?:\s*=\s*\"?(\d{1,9})\"?)?\s*(?:$|[,;])", re.IGNORECASE)
 _JOB_ID = re.compile(r"(inv|edt)_[0-9a-v]{26}")
+_BATCH_ID = re.compile(r"bat_[0-9a-v]{26}")
 _IMAGE_ID = re.compile(r"img_[0-9a-v]{26}")
 
 
@@ -44,11 +46,17 @@ class State(TypedDict):
     """What the application's lifespan hands to every request."""
 
     ports: Ports
+    metrics: Metrics
 
 
 def get_ports(request: Request) -> Ports:
     """The ports of this process."""
     return cast(Ports, request.state.ports)
+
+
+def get_metrics(request: Request) -> Metrics:
+    """The numbers of this process."""
+    return cast(Metrics, request.state.metrics)
 
 
 UsedPorts = Annotated[Ports, Depends(get_ports)]
@@ -80,9 +88,9 @@ def holding(scope: Scope) -> Callable[[ApiKey], ApiKey]:
     return check
 
 
-def is_job_id(text: str) -> bool:
-    """Whether this could be the id of a job of ours."""
-    return _JOB_ID.fullmatch(text) is not None
+def is_listed_id(text: str) -> bool:
+    """Whether this could be the id of a job or a batch of ours."""
+    return any(pattern.fullmatch(text) for pattern in (_JOB_ID, _BATCH_ID))
 
 
 def _known_form(pattern: re.Pattern[str], noun: str) -> Callable[[str], str]:
@@ -96,6 +104,9 @@ def _known_form(pattern: re.Pattern[str], noun: str) -> Callable[[str], str]:
 
 
 JobId = Annotated[str, Path(examples=["inv_06g8q2vd7tqk5c3h0f9sm1n4bo"]), AfterValidator(_known_form(_JOB_ID, "job"))]
+BatchId = Annotated[
+    str, Path(examples=["bat_06g8q2vd7tqk5c3h0f9sm1n4bo"]), AfterValidator(_known_form(_BATCH_ID, "batch"))
+]
 ImageId = Annotated[
     str, Path(examples=["img_06g8q2vd7tqk5c3h0f9sm1n4bo"]), AfterValidator(_known_form(_IMAGE_ID, "image"))
 ]
@@ -160,6 +171,16 @@ def _writing(request: Request, ports: UsedPorts, key: Annotated[ApiKey, Depends(
     return Call(request=request, ports=ports, tenant=key.tenant)
 
 
+def _posting_batches(
+    request: Request,
+    ports: UsedPorts,
+    *,
+    key: Annotated[ApiKey, Depends(holding(Scope.BATCHES_WRITE))],
+    wish: Annotated[Wish, Depends(read_wish)],
+) -> Call:
+    return Call(request=request, ports=ports, tenant=key.tenant, wish=wish)
+
+
 def _posting(call: Annotated[Call, Depends(_writing)], wish: Annotated[Wish, Depends(read_wish)]) -> Call:
     return replace(call, wish=wish)
 
@@ -167,3 +188,4 @@ def _posting(call: Annotated[Call, Depends(_writing)], wish: Annotated[Wish, Dep
 Reading = Annotated[Call, Depends(_reading)]
 Writing = Annotated[Call, Depends(_writing)]
 Posting = Annotated[Call, Depends(_posting)]
+PostingBatches = Annotated[Call, Depends(_posting_batches)]

@@ -12,10 +12,10 @@ from core.usecases.inversions import preview_inversion, submit_inversion
 from core.usecases.requests import Remember
 from service.answers import submit_once
 from service.bodies import Received, received
-from service.dependencies import Call, Posting
+from service.dependencies import Call, JobId, Posting, Reading
 from service.openapi import request_body
 from service.problems import declared
-from service.routes.job_actions import add_job_actions
+from service.routes.job_actions import PNG, READ_FILE, UNCHANGED, JobActions, add_job_actions
 from service.routes.listing import add_list
 from service.routes.submission import SUBMITTED, ValidateOnly, image_id, refuse_other_model
 from service.schemas.jobs import JobView
@@ -54,6 +54,16 @@ def _preview(call: Call, body: CreateInversion) -> Response:
     job = preview_inversion(call.ports.database, call.ports.model, order=call.order(), request=request)
     cost = cost_of_inversion(resolved_inversion(job.parameters))
     return JSONResponse(Preview.of(job, cost).model_dump(mode="json"))
+
+
+@router.get(
+    "/{job_id}/attention",
+    response_class=Response,
+    responses={**PNG, **UNCHANGED, **declared(*READ_FILE)},
+)
+def read_attention(*, call: Reading, job_id: JobId) -> Response:
+    """Where in the image each word of the prompt acts: a heat map per word, side by side (PNG)."""
+    return JobActions(JobKind.INVERSION).artifact(call=call, job_id=job_id, name="attention")
 
 
 add_list(router, JobKind.INVERSION)

@@ -29,8 +29,8 @@ _RETRIED = (
     ErrorCode.ARTIFACT_EXPIRED,
     ErrorCode.IDEMPOTENCY_IN_FLIGHT,
 )
-_READ_FILE = (ErrorCode.NOT_FOUND, ErrorCode.JOB_NOT_FINISHED, ErrorCode.ARTIFACT_EXPIRED)
-_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Unchanged since the answer with this ETag."}}
+READ_FILE = (ErrorCode.NOT_FOUND, ErrorCode.JOB_NOT_FINISHED, ErrorCode.ARTIFACT_EXPIRED)
+UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Unchanged since the answer with this ETag."}}
 _ALREADY_FINAL: dict[int | str, dict[str, Any]] = {200: {"model": JobView, "description": "The job was already final."}}
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {
@@ -46,7 +46,7 @@ _PRESIGNED_SECONDS = 3600
 
 
 _FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-_PNG: dict[int | str, dict[str, Any]] = {
+PNG: dict[int | str, dict[str, Any]] = {
     200: {"description": "The picture.", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 }
 _EVENTS: dict[int | str, dict[str, Any]] = {
@@ -149,20 +149,20 @@ def add_job_actions(router: APIRouter, kind: JobKind | None) -> None:
     actions = JobActions(kind)
     one = "/{job_id}"
     found = declared(ErrorCode.NOT_FOUND, ErrorCode.VALIDATION)
-    router.get(one, response_model=JobView, responses={**found, **_UNCHANGED})(actions.read)
+    router.get(one, response_model=JobView, responses={**found, **UNCHANGED})(actions.read)
     router.delete(one, status_code=204, responses=declared(ErrorCode.NOT_FOUND, ErrorCode.JOB_ACTIVE))(actions.delete)
     router.post(
         f"{one}/cancel", status_code=202, response_model=JobView, responses={**_ALREADY_FINAL, **declared(*_POSTED)}
     )(actions.cancel)
     router.post(f"{one}/retry", status_code=202, response_model=JobView, responses=declared(*_RETRIED))(actions.retry)
     router.get(f"{one}/events", response_class=Response, responses={**_EVENTS, **found})(actions.events)
-    router.get(f"{one}/previews/{{number}}", response_class=Response, responses={**_PNG, **found})(actions.preview)
+    router.get(f"{one}/previews/{{number}}", response_class=Response, responses={**PNG, **found})(actions.preview)
     gone = declared(ErrorCode.NOT_FOUND, ErrorCode.ARTIFACT_EXPIRED)
     router.get(f"{one}/artifacts", responses=gone)(actions.artifacts)
     router.get(
         f"{one}/artifacts/{{name}}",
         response_class=Response,
-        responses={**_FILE, **_UNCHANGED, **declared(*_READ_FILE)},
+        responses={**_FILE, **UNCHANGED, **declared(*READ_FILE)},
     )(actions.artifact)
 
 

@@ -9,7 +9,7 @@ from httpx2 import Response
 from core.usecases.keys import Scope, list_keys, revoke_key
 from tests.service.harness import Harness, problem
 
-OPEN = {"/livez", "/readyz", "/problems", "/problems/{code}"}
+OPEN = {"/livez", "/metrics", "/readyz", "/problems", "/problems/{code}"}
 
 
 def _operations(service: Harness) -> list[tuple[str, str]]:
@@ -30,7 +30,7 @@ def test_every_other_route_refuses_a_caller_without_a_key(service: Harness) -> N
     del service.client.headers["Authorization"]
     guarded = [(method, path) for method, path in _operations(service) if path not in OPEN]
     refused = {
-        problem(_ask(service, method, path.format(job_id="x", image_id="x", name="x"), headers))
+        problem(_ask(service, method, path.format(job_id="x", image_id="x", name="x", number=1), headers))
         for method, path in guarded
         for headers in ({}, {"Authorization": "Bearer sk_x"}, {"Authorization": "Basic eDp5"})
     }
@@ -77,7 +77,7 @@ def test_another_tenant_finds_nothing(anywhere: Harness) -> None:
     other = anywhere.key("other")
 
     seen = [
-        problem(_ask(anywhere, method, path.format(job_id=own, image_id=own, name="image"), other))
+        problem(_ask(anywhere, method, path.format(job_id=own, image_id=own, name="image", number=1), other))
         for method, path in _operations(anywhere)
         for collection, ids in owned.items()
         if path.startswith(f"{collection}/")
@@ -111,6 +111,7 @@ def test_equal_work_of_two_tenants_is_done_twice(service: Harness) -> None:
 
 @pytest.mark.parametrize("path", sorted(OPEN))
 def test_open_routes_need_no_key(service: Harness, path: str) -> None:
+    service.worker()
     del service.client.headers["Authorization"]
 
     assert service.client.get(path.format(code="NOT_FOUND")).status_code == 200

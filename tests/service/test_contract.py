@@ -62,7 +62,8 @@ def known(living: Harness) -> dict[str, list[str]]:
     queued = living.invert(seed=1)["id"]
     kept = living.invert(seed=2)["id"]
     edits = [living.edit(inversion_id=inversion)["id"] for inversion in (done, queued)]
-    return {"inversion_id": [kept], "job_id": [done, queued, *edits], "image_id": [living.image()], "name": ["image"]}
+    job_ids = {"job_id": [done, queued, *edits], "ended_id": [done], "inversion_id": [kept]}
+    return {**job_ids, "image_id": [living.image()], "name": ["image"]}
 
 
 def _grounded(path: str, body: dict[str, Any], known: dict[str, list[str]]) -> dict[str, Any]:
@@ -85,9 +86,11 @@ def test_every_answer_is_declared(
     @settings(max_examples=6, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode), data=st.data())
     def every_answer_is_declared(case: Any, data: st.DataObject) -> None:
+        # The stream of a job that nobody works on has no end.
+        sound = {**known, "job_id": known["ended_id"]} if path.endswith("/events") else known
         for name in case.path_parameters:
-            if name in known and data.draw(st.booleans()):
-                case.path_parameters[name] = data.draw(st.sampled_from(known[name]))
+            if name in sound and data.draw(st.booleans()):
+                case.path_parameters[name] = data.draw(st.sampled_from(sound[name]))
         if path in {"/inversions", "/edits"} and isinstance(case.body, dict) and data.draw(st.booleans()):
             case.body = _grounded(path, case.body, known)
         if case.query and str(case.query.get("wait", "")).isdecimal():
