@@ -11,9 +11,10 @@ from rich.table import Table
 
 from core.evaluation.benchmark_scenes.contenders import Contender, Kind
 from core.evaluation.benchmark_scenes.rows import RowFile
-from core.evaluation.benchmark_scenes.runner import Laboratory, run_cases
+from core.evaluation.benchmark_scenes.runner import run_cases, setup
 from core.evaluation.benchmark_scenes.sheet import draw_sheet
 from core.evaluation.benchmark_scenes.summary import Summary, summarise
+from core.evaluation.laboratory import Laboratory
 from core.images import to_png
 from core.settings import Settings
 from core.wiring import build_model
@@ -32,7 +33,7 @@ def run_scenes(count: int, out: Path, *, seed: int) -> None:
     console, started = Console(), time.monotonic()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     laboratory = Laboratory.open(build_model(Settings(model="pocket")), device=device)
-    file = RowFile(out, laboratory.setup(seed=seed))
+    file = RowFile(out, setup(laboratory, seed=seed))
     wanted = count * len(Kind) * len(Contender)
     with progress_bar(console, f"{count} scenes") as on_progress:
         run_cases(laboratory, file, scenes=count, seed=seed, done=lambda _: on_progress(len(file.rows) / wanted))

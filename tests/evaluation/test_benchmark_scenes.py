@@ -11,10 +11,11 @@ import pytest
 from core.domain.catalogue import Model
 from core.domain.errors import InputError
 from core.evaluation.benchmark_scenes.contenders import MEASURED, TUNED, Contender, Kind, draw_cases, edit_spec
-from core.evaluation.benchmark_scenes.rows import Effort, Row, RowFile
-from core.evaluation.benchmark_scenes.runner import Laboratory, run_cases
+from core.evaluation.benchmark_scenes.rows import Row, RowFile
+from core.evaluation.benchmark_scenes.runner import run_cases, setup
 from core.evaluation.benchmark_scenes.sheet import draw_sheet
 from core.evaluation.benchmark_scenes.summary import paired_interval, summarise
+from core.evaluation.laboratory import Effort, Laboratory
 from core.evaluation.scene_edits import SceneEdit
 from core.pocket.judge import Judge
 from core.pocket.render import render
@@ -188,13 +189,13 @@ def test_an_inversion_counts_once_for_all_its_edits() -> None:
 def test_a_run_fills_in_what_is_missing_and_no_more(tmp_path: Path, model: Model) -> None:
     quick = replace(model, defaults={"timesteps": 2, "guidance": 2.0, "inner_steps": 1})
     laboratory = Laboratory.open(quick, device="cpu")
-    file = RowFile(tmp_path, laboratory.setup(seed=0))
+    file = RowFile(tmp_path, setup(laboratory, seed=0))
     done: list[Row] = []
     run_cases(laboratory, file, scenes=1, seed=0, done=done.append)
     lines = (tmp_path / "rows.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "rows.jsonl").write_text("".join(lines[:-1]))
 
-    again = RowFile(tmp_path, laboratory.setup(seed=0))
+    again = RowFile(tmp_path, setup(laboratory, seed=0))
     run_cases(laboratory, again, scenes=1, seed=0, done=done.append)
     laboratory.engine.close()
 

@@ -9,17 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.domain.errors import ErrorCode, InputError
 from core.evaluation.benchmark_scenes.contenders import Contender, Kind
-
-
-@final
-class Effort(BaseModel):
-    """What was spent: wall time beside everything else in flight, and UNet passes of one latent."""
-
-    model_config = ConfigDict(frozen=True)
-
-    seconds: float
-    forwards: int
-    backwards: int
+from core.evaluation.laboratory import Effort
 
 
 @final
