@@ -60,6 +60,7 @@ class Backbone:
         self.resolution = self.latent_side * 2 ** (len(self._vae.config.block_out_channels) - 1)
         self._features_from: ContextVar[Tensor | None] = ContextVar("features", default=None)
         self._check_widths()
+        self.projections: dict[str, tuple[int, int]] = {}  # width in and out, by name
         self._install_processors()
         self._install_features()
 
@@ -146,7 +147,9 @@ class Backbone:
         sites = parse_sites(self._unet.attn_processors, levels=levels, full_side=self.latent_side)
         processors = {name: SiteProcessor(site) for name, site in sites.items()}
         for name, processor in processors.items():
-            processor.check(self._unet.get_submodule(name.removesuffix(".processor")))
+            layer = self._unet.get_submodule(name.removesuffix(".processor"))
+            processor.check(layer)
+            self.projections.update(processor.widths(layer))
         self._unet.set_attn_processor(processors)
 
     def _install_features(self) -> None:

@@ -8,7 +8,7 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
 from core.diffusion.attention.control import Control
-from core.diffusion.attention.low_rank import LowRank, Projection, add_low_rank
+from core.diffusion.attention.low_rank import LowRank, Projection, add_low_rank, projection_name
 from core.diffusion.attention.sites import Kind, Site
 
 
@@ -65,6 +65,11 @@ class SiteProcessor:
             raise ValueError(
                 f"{self.site.name} uses {', '.join(unusual) or 'a rescaled output'}: not a SD 1.x/2.x UNet"
             )
+
+    def widths(self, attn: Any) -> dict[str, tuple[int, int]]:
+        """Width in and out of the layer's projections, by name."""
+        layers = zip(Projection, (attn.to_q, attn.to_k, attn.to_v, attn.to_out[0]), strict=True)
+        return {projection_name(self.site, what): (layer.in_features, layer.out_features) for what, layer in layers}
 
 
 def _split_heads(x: Tensor, heads: int) -> Tensor:
