@@ -9,7 +9,10 @@ from typing import Any, Protocol, final
 from core.domain.access import IdempotencyRepository, KeyRepository
 from core.domain.batch import BatchRepository
 from core.domain.job import Artifact, Job, JobClass, JobError, JobKind, JobState, Progress, StoredImage
+from core.domain.tenants import TenantRepository
+from core.domain.uploads import PostForm, UploadRepository
 from core.domain.watching import EventRepository, QueueRepository, WorkerRepository
+from core.domain.webhooks import WebhookRepository
 
 
 @final
@@ -175,6 +178,12 @@ class UnitOfWork(Protocol):
     def queue(self) -> QueueRepository: ...
     @property
     def workers(self) -> WorkerRepository: ...
+    @property
+    def tenants(self) -> TenantRepository: ...
+    @property
+    def uploads(self) -> UploadRepository: ...
+    @property
+    def webhooks(self) -> WebhookRepository: ...
 
     def commit(self) -> None: ...
     def now(self) -> datetime:
@@ -216,6 +225,10 @@ class ObjectStore(Protocol):
     def list(self, prefix: str) -> Iterator[str]: ...
     def presign(self, key: str, *, expires_seconds: int, filename: str) -> str | None:
         """A URL a caller can read without us, or None where the store has none."""
+        ...
+
+    def presign_post(self, key: str, *, media_type: str, max_bytes: int, expires_seconds: int) -> PostForm | None:
+        """A form with which a caller can put this one object without us, or None where the store has none."""
         ...
 
     def ping(self) -> None: ...

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import final
 
 from core.domain.errors import NotFound, Unavailable
+from core.domain.uploads import PostForm
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _UNFINISHED = ".tmp-"  # no key begins a part with a dot
@@ -46,6 +47,9 @@ class FolderStore:
                 yield key
 
     def presign(self, key: str, *, expires_seconds: int, filename: str) -> str | None:
+        return None
+
+    def presign_post(self, key: str, *, media_type: str, max_bytes: int, expires_seconds: int) -> PostForm | None:
         return None
 
     def ping(self) -> None:

@@ -9,6 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from core.domain.errors import NotFound, Unavailable
+from core.domain.uploads import PostForm
 
 _MISSING = {"NoSuchKey", "404", "NotFound"}
 
@@ -72,6 +73,17 @@ class S3Store:
             ExpiresIn=expires_seconds,
         )
         return url
+
+    def presign_post(self, key: str, *, media_type: str, max_bytes: int, expires_seconds: int) -> PostForm | None:
+        # The key is a condition by itself, and exact.
+        form = self._client.generate_presigned_post(
+            self._bucket,
+            key,
+            Fields={"Content-Type": media_type},
+            Conditions=[{"Content-Type": media_type}, ["content-length-range", 1, max_bytes]],
+            ExpiresIn=expires_seconds,
+        )
+        return PostForm(url=form["url"], fields=form["fields"])
 
     def ping(self) -> None:
         """Raises Unavailable when the bucket cannot be reached."""

@@ -1,0 +1,32 @@
+"""The repository of uploads."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import final
+
+from sqlalchemy import delete, insert, select
+
+from core.domain.uploads import Upload
+from core.storage.tenant_tables import uploads
+from core.storage.transaction import Transaction
+
+
+@final
+class SqlUploads:
+    """Implements `UploadRepository`."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+
+    def add(self, upload: Upload) -> None:
+        self._tx.connection.execute(insert(uploads).values(**asdict(upload)))
+
+    def get(self, tenant: str, upload_id: str) -> Upload | None:
+        mine = select(uploads).where(uploads.c.tenant == tenant, uploads.c.id == upload_id)
+        row = self._tx.connection.execute(mine.where(uploads.c.expires_at > self._tx.now())).mappings().one_or_none()
+        return None if row is None else Upload(**row)
+
+    def expire(self, *, limit: int) -> Sequence[str]:
+        old = select(uploads.c.id).where(uploads.c.expires_at <= self._tx.now()).limit(limit)
+        gone = delete(uploads).where(uploads.c.id.in_(old)).returning(uploads.c.key)
+        return list(self._tx.connection.execute(gone).scalars())
