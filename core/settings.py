@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     def _are_networks(cls, given: str | None) -> str | None:
         _networks(given)
         return given
+    max_batch_bytes: Annotated[int, Field(ge=1024)] = Field(
+        200 * 2**20, description="Largest batch sent as lines of JSON; it lies on disk while it is read."
+    )
 
     @model_validator(mode="after")
     def _beats_within_the_lease(self) -> Self:

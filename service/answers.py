@@ -66,22 +66,33 @@ def submit_once(call: Call, fingerprint: str, submit: Callable[[Remember | None]
     Raises:
         AppError: IDEMPOTENCY_MISMATCH or IDEMPOTENCY_IN_FLIGHT.
     """
+
+    def remember(job: Job) -> IdempotencyRecord:
+        return record(call, fingerprint, status=202, body=JobView.of(job).model_dump(mode="json"))
+
+    def answer() -> Response:
+        return _accepted_after_wait(call, submit(None if call.wish.idempotency_key is None else remember))
+
+    return once(call, fingerprint, answer)
+
+
+def once(call: Call, fingerprint: str, answer: Callable[[], Response]) -> Response:
+    """What `answer` says to a new request, which it keeps in the commit of what it does; or the first answer again.
+
+    Raises:
+        AppError: IDEMPOTENCY_MISMATCH or IDEMPOTENCY_IN_FLIGHT.
+    """
     replayed = replay(call, fingerprint)
     if replayed is not None:
         return replayed
-
-    def remember(job: Job) -> IdempotencyRecord:
-        return _record(call, fingerprint, status=202, body=JobView.of(job).model_dump(mode="json"))
-
     try:
-        job = submit(None if call.wish.idempotency_key is None else remember)
+        return answer()
     except Conflict as conflict:
         # Whoever was first with this key may be through by now.
         replayed = replay(call, fingerprint) if conflict.code is ErrorCode.IDEMPOTENCY_IN_FLIGHT else None
         if replayed is None:
             raise
         return replayed
-    return _accepted_after_wait(call, job)
 
 
 def replay(call: Call, fingerprint: str) -> Response | None:
@@ -100,7 +111,7 @@ def replay(call: Call, fingerprint: str) -> Response | None:
 def answer_once(call: Call, fingerprint: str, *, status: int, body: dict[str, Any]) -> Response:
     """The answer to a request that may safely be done twice; kept where it carries a key."""
     if call.wish.idempotency_key is not None:
-        keep_answer(call.ports.database, _record(call, fingerprint, status=status, body=body))
+        keep_answer(call.ports.database, record(call, fingerprint, status=status, body=body))
     return JSONResponse(body, status)
 
 
@@ -123,7 +134,8 @@ def _accepted_after_wait(call: Call, job: Job) -> Response:
     return AfterWait(call, job.id, seconds=seconds, answer=answer)
 
 
-def _record(call: Call, fingerprint: str, *, status: int, body: dict[str, Any]) -> IdempotencyRecord:
+def record(call: Call, fingerprint: str, *, status: int, body: dict[str, Any]) -> IdempotencyRecord:
+    """The answer to this call, as it is kept for the next with its key."""
     key = call.wish.idempotency_key or ""
     return IdempotencyRecord(tenant=call.tenant, key=key, fingerprint=fingerprint, status=status, body=body)
 

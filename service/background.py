@@ -1,4 +1,4 @@
-"""What the web process does besides answering: it sweeps, and it wakes those who wait."""
+"""What the web process does besides answering: it sweeps, it tends batches, and it wakes those who wait."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from core.domain.errors import AppError
 from core.usecases.sweep import sweep
+from core.usecases.tending import tend_batches
 from service.dependencies import Ports
 
 _LOG: structlog.stdlib.BoundLogger = structlog.get_logger("service")
@@ -20,8 +21,9 @@ _PATIENCE_SECONDS = 1.0
 
 @asynccontextmanager
 async def running(ports: Ports) -> AsyncIterator[None]:
-    """Both go on until the block ends."""
-    loops = (ports.poller.look, 0.0), (partial(_sweep, ports), ports.settings.sweep_seconds)
+    """All of it goes on until the block ends."""
+    seconds = ports.settings.sweep_seconds
+    loops = (ports.poller.look, 0.0), (partial(_sweep, ports), seconds), (partial(_tend, ports), seconds)
     tasks = [asyncio.create_task(_for_ever(work, pause_seconds=pause)) for work, pause in loops]
     try:
         yield
@@ -45,3 +47,7 @@ async def _for_ever(work: Callable[[], Awaitable[object]], *, pause_seconds: flo
 async def _sweep(ports: Ports) -> None:
     swept = await run_in_threadpool(sweep, ports.database, ports.store, ports.wakeups)
     _LOG.debug("sweep", swept=swept)
+
+
+async def _tend(ports: Ports) -> None:
+    await run_in_threadpool(tend_batches, ports.database, ports.wakeups, ports.model)

@@ -9,11 +9,10 @@ from typing import Annotated, Any, Generic, TypeVar, final
 
 import pydantic_core
 from fastapi import Depends, Request
-from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from core.domain.errors import AppError, ErrorCode, FieldError, InputError
-from service.failures import invalid
+from service.failures import validated
 from service.schemas.fields import Body
 
 BodyModel = TypeVar("BodyModel", bound=Body)
@@ -64,11 +63,7 @@ def received(
 
     def check(request: Request, raw: Annotated[Raw, Depends(read_raw)]) -> Received[BodyModel]:
         content = _content(raw, file_at)
-        try:
-            body = model.model_validate(content)
-        except ValidationError as error:
-            raise invalid(error.errors(include_url=False, include_input=False, include_context=False)) from error
-        return Received(body, fingerprint(request, content))
+        return Received(validated(model, content), fingerprint(request, content))
 
     return check
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
 from core.domain.errors import AppError, ErrorCode, FieldError, InputError, NotFound
 from service.problems import render
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -26,6 +29,18 @@ def invalid(faults: Iterable[Any], *, root: str = "") -> InputError:
     """VALIDATION with a pointer for each fault that pydantic found."""
     errors = tuple(FieldError(root + _pointer(fault["loc"]), _sentence(fault)) for fault in faults)
     return InputError(ErrorCode.VALIDATION, "The request has faulty fields; see `errors`.", errors=errors)
+
+
+def validated(model: type[Model], content: Any, *, root: str = "") -> Model:
+    """The content as this model.
+
+    Raises:
+        InputError: VALIDATION, with a pointer for each fault.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise invalid(error.errors(include_url=False, include_input=False, include_context=False), root=root) from error
 
 
 def _on_app_error(request: Request, error: Exception) -> Response:

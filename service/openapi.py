@@ -1,5 +1,6 @@
 """What FastAPI cannot see by itself: bodies that come as JSON or as a form, and the shape of every problem."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -7,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from service.problems import Problem
+from service.schemas.batch_requests import BatchItem, CreateBatch
 from service.schemas.fields import Body
 from service.schemas.requests import CreateEdit, CreateImage, CreateInversion
 
@@ -16,14 +18,16 @@ Send an image and a sentence that describes it (an inversion), then other senten
 background: read them by id, wait with `?wait=`, or list them. Errors are RFC 9457 problems with a stable `code`.
 """
 _REF = "#/components/schemas/{model}"
-_BODIES = (CreateImage, CreateInversion, CreateEdit)
+_BODIES = (CreateImage, CreateInversion, CreateEdit, CreateBatch, BatchItem)
 
 
-def request_body(model: type[Body], *, multipart: bool) -> dict[str, Any]:
-    """The OpenAPI entry of a body that the service reads itself."""
+def request_body(model: type[Body], *, multipart: bool = False, lines: Sequence[str] = ()) -> dict[str, Any]:
+    """The OpenAPI entry of a body that the service reads itself; `lines` are the media types of lines of JSON."""
     content: dict[str, Any] = {"application/json": {"schema": {"$ref": _REF.format(model=model.__name__)}}}
     if multipart:
         content["multipart/form-data"] = {"schema": _form(model)}
+    for media_type in lines:
+        content[media_type] = {"schema": {"type": "string", "description": "One JSON document a line."}}
     return {"requestBody": {"required": True, "content": content}}
 
 

@@ -6,21 +6,25 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TypeAlias
 
+from core.domain.batch import Batch, BatchFilter
 from core.domain.errors import AppError, ErrorCode
 from core.domain.job import Job
 from core.domain.ports import JobFilter
-from service.dependencies import is_job_id
+from service.dependencies import is_listed_id
+
+Query: TypeAlias = JobFilter | BatchFilter
 
 
-def token_after(job: Job, query: JobFilter) -> str:
-    """The token of the page that follows this job."""
-    content = json.dumps([job.created_at.isoformat(), job.id, _digest(query)])
+def token_after(last: Job | Batch, query: Query) -> str:
+    """The token of the page that follows this row."""
+    content = json.dumps([last.created_at.isoformat(), last.id, _digest(query)])
     return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
 
 
-def place_of(token: str, query: JobFilter) -> tuple[datetime, str]:
-    """Where the page begins: (created_at, id) of the last job of the page before.
+def place_of(token: str, query: Query) -> tuple[datetime, str]:
+    """Where the page begins: (created_at, id) of the last row of the page before.
 
     Raises:
         AppError: INVALID_PAGE_TOKEN: not a token of ours, or one of another listing.
@@ -31,12 +35,12 @@ def place_of(token: str, query: JobFilter) -> tuple[datetime, str]:
         place = datetime.fromisoformat(moment).astimezone(UTC), str(job_id)
     except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise _refused() from error
-    if digest != _digest(query) or not is_job_id(place[1]):
+    if digest != _digest(query) or not is_listed_id(place[1]):
         raise _refused()
     return place
 
 
-def _digest(query: JobFilter) -> str:
+def _digest(query: Query) -> str:
     # The page's size may change from page to page; everything else makes another listing.
     same = repr(replace(query, after=None, limit=0))
     return hashlib.sha256(same.encode()).hexdigest()[:16]

@@ -18,6 +18,7 @@ from core.queue.wakeups import CeleryWakeUps
 from core.settings import Settings
 from core.usecases.queue import forget_worker, report_worker
 from core.usecases.sweep import sweep, void_leases
+from core.usecases.tending import tend_batches
 from core.wiring import build_database, build_model, build_store
 from worker.embedded import only_worker
 from worker.heartbeat import Heartbeat
@@ -51,6 +52,11 @@ def run(settings: Settings, load: Callable[[Settings], Studio]) -> int:
         stack.enter_context(Periodic("heartbeat", tools.heartbeat.tick, seconds=settings.heartbeat_seconds))
         stack.enter_context(
             Periodic("sweeper", lambda: sweep(database, tools.store, tools.wakeups), seconds=settings.sweep_seconds)
+        )
+        stack.enter_context(
+            Periodic(
+                "batches", lambda: tend_batches(database, tools.wakeups, tools.model), seconds=settings.sweep_seconds
+            )
         )
         stack.enter_context(_present(settings, tools))
         return _consume(app, tools, slots=settings.slots)

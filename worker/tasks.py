@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from core.domain.job import JobClass
 from core.domain.ports import Claim
 from core.usecases.attempts import claim_next, wake_for_more
+from core.usecases.tending import tend_batch
 from worker.attempt import run_attempt
 from worker.tools import Tools
 
@@ -29,3 +30,11 @@ def work(tools: Tools) -> None:
     finally:
         tools.seats.leave(claimed)
     wake_for_more(tools.database, tools.wakeups)
+    if claimed.job.batch_id is not None:
+        tend_batch(
+            tools.database,
+            tools.wakeups,
+            tools.model,
+            tenant=claimed.job.tenant,
+            batch_id=claimed.job.batch_id,
+        )

@@ -34,12 +34,21 @@ class Tended:
 
 
 def tend_batches(database: Database, wakeups: WakeUps, model: Model, *, window: int = _WINDOW) -> int:
-    """Every batch that has not ended is tended until its window is full; returns how many there are."""
+    """Every batch that has not ended is tended until its window is full; returns how many there are.
+
+    One that cannot be tended does not keep the others waiting; its failure is raised at the end.
+    """
     with database.read() as uow:
         batches = uow.batches.open(limit=_OPEN)
+    failures: list[Exception] = []
     for tenant, batch_id in batches:
-        while tend_batch(database, wakeups, model, tenant=tenant, batch_id=batch_id, window=window).more:
-            pass
+        try:
+            while tend_batch(database, wakeups, model, tenant=tenant, batch_id=batch_id, window=window).more:
+                pass
+        except Exception as failure:  # noqa: BLE001 - raised below
+            failures.append(failure)
+    if failures:
+        raise failures[0]
     return len(batches)
 
 

@@ -20,21 +20,27 @@ from service.schemas.fields import MAX_METADATA_PAIRS, MetadataValue, Moment, No
 from service.schemas.jobs import JobPage, JobView
 
 _PAGE = 50
-_MOST = 1000
+MOST_ON_A_PAGE = 1000
 _PREFIX = "metadata."
 _PAIRS = TypeAdapter(Annotated[dict[Annotated[str, NoNul], MetadataValue], Field(max_length=MAX_METADATA_PAIRS)])
 
 
+class Page(BaseModel):
+    """Which part of a list."""
+
+    page_size: int = Field(_PAGE, ge=1, description=f"At most {MOST_ON_A_PAGE}; more is taken for {MOST_ON_A_PAGE}.")
+    page_token: str | None = Field(None, max_length=512, description="From the page before; all else unchanged.")
+
+
 @final
-class Listing(BaseModel):
+class Listing(Page):
     """The filters and the page; besides these, `metadata.KEY=value` for any key."""
 
     state: JobState | None = None
     method: InversionMethod | EditMethod | None = None
+    batch_id: Annotated[str, Field(max_length=64), NoNul] | None = None
     created_after: Moment | None = None
     created_before: Moment | None = None
-    page_size: int = Field(_PAGE, ge=1, description=f"At most {_MOST}; more is taken for {_MOST}.")
-    page_token: str | None = Field(None, max_length=512, description="From the page before; all else unchanged.")
 
 
 Listed = Annotated[Listing, Query()]
@@ -57,11 +63,12 @@ def _page(call: Call, listing: Listing, kind: JobKind | None) -> JobPage:
         kind=kind,
         state=listing.state,
         method=listing.method,
+        batch_id=listing.batch_id,
         created_after=listing.created_after,
         created_before=listing.created_before,
         metadata=_metadata(call.request),
     )
-    size = min(listing.page_size, _MOST)
+    size = min(listing.page_size, MOST_ON_A_PAGE)
     after = None if listing.page_token is None else place_of(listing.page_token, query)
     # One more than the page shows whether another follows.
     jobs = list_jobs(call.ports.database, replace(query, after=after, limit=size + 1))

@@ -115,6 +115,7 @@ class JobView(BaseModel):
     metadata: dict[str, str]
     duplicate_of: str | None = Field(description="The equal job whose result this one shares.")
     retry_of: str | None
+    batch_id: str | None
     links: Links
 
     @classmethod
@@ -194,6 +195,7 @@ _SAME = (
     "seed",
     "metadata",
     "retry_of",
+    "batch_id",
 )
 
 

@@ -1,0 +1,96 @@
+"""A batch as callers send it."""
+
+from typing import Annotated, Any, Self, final
+
+from pydantic import Field, WithJsonSchema, model_validator
+
+from core.domain.edit_parts import EditMethod
+from core.domain.specs import Output
+from core.usecases.batches import MAX_ITEMS
+from service.schemas.fields import Body, Identifier, Metadata, NoNul, Parameters, PromptText, SeedField
+from service.schemas.requests import ImageInput, InversionChoice
+
+_LONGEST_SECONDS = 30 * 86_400  # as long as artifacts are kept
+_Name = Annotated[str, Field(min_length=1, max_length=64), NoNul]
+Template = Annotated[str, Field(min_length=1, max_length=2000, examples=["a photo of a {product} on a table"]), NoNul]
+Values = Annotated[
+    dict[_Name, Annotated[str, Field(max_length=500), NoNul]], Field(default_factory=dict, max_length=32)
+]
+
+
+class EditFields(Body):
+    """The fields of POST /edits, each of which may be left open."""
+
+    inversion_id: Identifier | None = None
+    image: ImageInput | None = None
+    source_prompt: PromptText | None = None
+    inversion: InversionChoice | None = None
+    target_prompt: PromptText | None = None
+    method: EditMethod | None = None
+    parameters: Parameters
+    model: Identifier | None = None
+    output: Output | None = None
+    seed: SeedField | None = None
+    metadata: Metadata
+
+    def given(self) -> dict[str, Any]:
+        """The fields of an edit that are not left open."""
+        named = EditFields.model_fields.keys() & self.model_fields_set
+        return {name: value for name in named if (value := getattr(self, name)) is not None}
+
+
+@final
+class BatchItem(EditFields):
+    """One edit. What it leaves open is taken from `defaults`; its `parameters` and `metadata` are laid over theirs."""
+
+    custom_id: _Name = Field(description="The caller's name for it, unlike those of the other items.")
+    values: Values = Field(description="What fills the templates of `defaults`, by name.")
+
+
+@final
+class BatchDefaults(EditFields):
+    """What holds for every item that says nothing else."""
+
+    source_prompt_template: Template | None = Field(
+        None, description="Fills an item's source prompt: `{name}` becomes the entry of that name in its `values`."
+    )
+    target_prompt_template: Template | None = Field(None, description="The same for the target prompt.")
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        for name in ("source_prompt", "target_prompt"):
+            if getattr(self, name) is not None and getattr(self, f"{name}_template") is not None:
+                raise ValueError(f"`{name}` and `{name}_template` exclude each other")
+        return self
+
+
+class BatchEnvelope(Body):
+    """What a batch has besides its items."""
+
+    defaults: Annotated[BatchDefaults, Field(default_factory=BatchDefaults)]
+    expires_in: int | None = Field(
+        None, ge=1, le=_LONGEST_SECONDS, description="Seconds after which what is left of the batch expires."
+    )
+    max_failures: int | None = Field(
+        None, ge=0, le=MAX_ITEMS, description="The batch is canceled when more items than this have failed."
+    )
+    metadata: Metadata
+
+
+@final
+class CreateBatch(BatchEnvelope):
+    """Many edits at once. An item at fault does not fail the batch: it is a failed line of its results."""
+
+    # Each item is checked by itself, so that one at fault leaves the others alone.
+    items: Annotated[
+        list[Any],
+        WithJsonSchema(
+            {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": MAX_ITEMS,
+                "items": {"$ref": "#/components/schemas/BatchItem"},
+            }
+        ),
+        Field(min_length=1, max_length=MAX_ITEMS),
+    ]
