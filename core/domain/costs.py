@@ -4,7 +4,16 @@ import math
 from dataclasses import dataclass
 from typing import final
 
-from core.domain.edit_specs import EditSpec, P2PlusSpec, P2pSpec, SdEditSpec, WordSwapSpec
+from core.domain.edit_specs import (
+    EditSpec,
+    Lending,
+    MasaCtrlSpec,
+    P2PlusSpec,
+    P2pSpec,
+    PlugAndPlaySpec,
+    SdEditSpec,
+    WordSwapSpec,
+)
 from core.domain.inversion_specs import (
     DdimSpec,
     DirectSpec,
@@ -57,8 +66,20 @@ def cost_of_edit(spec: EditSpec, *, timesteps: int) -> Cost:
             return Cost(unet_forwards=2 * timesteps, unet_backwards=0)
         case P2pSpec() | P2PlusSpec():
             return Cost(unet_forwards=4 * timesteps, unet_backwards=0)
+        case MasaCtrlSpec():
+            return Cost(unet_forwards=2 * timesteps + 2 * max(0, timesteps - spec.start), unet_backwards=0)
         case SdEditSpec():
             return Cost(unet_forwards=2 * int(spec.strength * timesteps), unet_backwards=0)
+        case PlugAndPlaySpec():
+            return Cost(unet_forwards=2 * timesteps + _lent(spec, timesteps), unet_backwards=0)
+
+
+def _lent(spec: Lending, timesteps: int) -> int:
+    """The timesteps at which the picture that lends its layout is evaluated."""
+    return max(int(spec.feature_window * timesteps), int(spec.self_window * timesteps))
+        case ImagicSpec():
+            descents = spec.embedding_steps + spec.weight_steps
+            return Cost(unet_forwards=descents + 2 * timesteps, unet_backwards=descents)
 
 
 def inner_budgets(spec: Optimisation) -> tuple[int, ...]:

@@ -6,10 +6,13 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from core.domain.specs import Fraction, Spec
+from core.domain.specs import Fraction, NotBool, Spec
 
 Word = Annotated[str, Field(min_length=1, max_length=64)]
 Words = Annotated[tuple[Word, ...], Field(max_length=16)]
+# No tokenizer reads a longer one, and PostgreSQL keeps every character but U+0000.
+Sentence = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
+Rate = Annotated[float, Field(gt=0.0, le=0.1), NotBool]
 ImageId = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -20,6 +23,9 @@ class EditMethod(StrEnum):
     P2P = "p2p"
     P2PLUS = "p2plus"
     SDEDIT = "sdedit"
+    MASACTRL = "masactrl"
+    IMAGIC = "imagic"
+    PLUG_AND_PLAY = "plug_and_play"
 
 
 class CrossRule(StrEnum):
@@ -89,3 +95,20 @@ class Blend(Spec):
     keep_words: tuple[Word, ...] = Field((), max_length=16, description="Words (of either prompt) that stay untouched.")
     threshold: Fraction = Field(0.3, description="Share of a map's maximum above which a place belongs to the region.")
     start: Fraction = Field(0.2, description="Share of the timesteps after which blending begins.")
+
+
+class MaskAware(Spec):
+    """The object takes its look from the object, its surroundings from the surroundings.
+
+    Source: Cao et al. 2023, arXiv 2304.08465, section 3.3.
+    """
+
+    source_words: tuple[Word, ...] = Field(
+        ..., min_length=1, max_length=16, description="What the object is called in the source prompt."
+    )
+    target_words: tuple[Word, ...] = Field(
+        ..., min_length=1, max_length=16, description="What it is called in the target prompt."
+    )
+    threshold: Fraction = Field(
+        0.1, description="Share of a word map's range, least to most, from which on a place belongs to the object."
+    )

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from core.domain.edit_parts import Blend, CrossRule, EditMethod, Swap, Word
+from core.domain.edit_parts import Blend, CrossRule, EditMethod, MaskAware, Sentence, Swap, Word
 from core.domain.specs import Fraction, NotBool
 from core.domain.validation import validate
 
@@ -65,7 +65,76 @@ class SdEditSpec(Swap):
     )
 
 
-_Any = WordSwapSpec | P2pSpec | P2PlusSpec | SdEditSpec
+class Lending(Swap):
+    """What the edits have in common that take a picture's layout from inside the UNet."""
+
+    feature_window: Fraction = Field(
+        0.8, description="The decoder's features are the other picture's for this share of timesteps."
+    )
+    self_window: Fraction = Field(
+        0.5, description="Self-attention in the decoder is the other picture's for this share of timesteps."
+    )
+    negative_prompt: Sentence = Field(
+        "",
+        description="What guidance leads away from, instead of the inversion's own unconditional embedding; published: "
+        '"ugly, blurry, black, low res, unrealistic".',
+    )
+
+    @property
+    def sentences(self) -> Mapping[str, str]:
+        """The negative prompt, where there is one."""
+        return {"negative_prompt": self.negative_prompt} if self.negative_prompt else {}
+
+
+class PlugAndPlaySpec(Lending):
+    """The target prompt is sampled with the features and the self-attention of the source.
+
+    Source: Tumanyan et al. 2022, arXiv 2211.12572.
+    """
+
+    method: Literal[EditMethod.PLUG_AND_PLAY] = EditMethod.PLUG_AND_PLAY
+
+
+class ImagicSpec(Regional):
+    """The target's text and low-rank weights are fitted to the picture; the edit is sampled between text and target.
+
+    Of the inversion it takes the picture, the timesteps and the guidance. Source: Kawar et al. 2022, arXiv 2210.09276.
+    Published are 500 and 1000 steps, the second on all weights of the UNet at a rate of 2e-6: low-rank weights start
+    at nothing and are few, so each of them has to go further.
+    """
+
+    method: Literal[EditMethod.IMAGIC] = EditMethod.IMAGIC
+    embedding_steps: Annotated[int, Field(ge=0, le=2000), NotBool] = Field(
+        500, description="Optimiser steps on the text embedding; 0 keeps the target's."
+    )
+    embedding_rate: Rate = Field(1e-3, description="Adam's rate for the text embedding.")
+    weight_steps: Annotated[int, Field(ge=0, le=4000), NotBool] = Field(
+        1000, description="Optimiser steps on the low-rank weights; 0 keeps the model as it is."
+    )
+    weight_rate: Rate = Field(1e-3, description="Adam's rate for the low-rank weights.")
+    rank: Annotated[int, Field(ge=1, le=32), NotBool] = Field(4, description="Rank of the weights, in every layer.")
+    interpolation: Annotated[float, Field(ge=0.0, le=2.0), NotBool] = Field(
+        1.2, description="alpha: the text is alpha * target + (1 - alpha) * fitted; 0 is the picture, 1 the target."
+    )
+
+
+class MasaCtrlSpec(Swap):
+    """The target looks with its own queries at what the source shows, and so may change pose or shape, not looks.
+
+    In the decoder's self-attention on its two finest grids, on both branches of guidance. Source: Cao et al. 2023,
+    arXiv 2304.08465.
+    """
+
+    method: Literal[EditMethod.MASACTRL] = EditMethod.MASACTRL
+    start: Annotated[int, Field(ge=0, le=200), NotBool] = Field(
+        4, description="S: the first timestep, counted from 0, at which the source is looked at."
+    )
+    mask_aware: MaskAware | None = Field(
+        None, description="Keep object and surroundings apart; left out: all of the target looks at all of the source."
+    )
+
+
+_Any = WordSwapSpec | P2pSpec | P2PlusSpec | SdEditSpec | MasaCtrlSpec | PlugAndPlaySpec
 EditSpec = Annotated[_Any, Field(discriminator="method")]
 
 _EDITS: TypeAdapter[EditSpec] = TypeAdapter(EditSpec)

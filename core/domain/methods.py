@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import final
 
 from core.domain.edit_parts import EditMethod
-from core.domain.edit_specs import P2PlusSpec, P2pSpec, SdEditSpec, WordSwapSpec
+from core.domain.edit_specs import MasaCtrlSpec, P2PlusSpec, P2pSpec, PlugAndPlaySpec, SdEditSpec, WordSwapSpec
 from core.domain.inversion_specs import (
     DdimSpec,
     DirectSpec,
@@ -91,6 +91,24 @@ _SDEDIT = Citation(
     year=2021,
     arxiv="2108.01073",
 )
+_PLUG_AND_PLAY = Citation(
+    authors="Tumanyan et al.",
+    title="Plug-and-Play Diffusion Features for Text-Driven Image-to-Image Translation",
+    year=2022,
+    arxiv="2211.12572",
+)
+_MASACTRL = Citation(
+    authors="Cao et al.",
+    title="MasaCtrl: Tuning-Free Mutual Self-Attention Control for Consistent Image Synthesis and Editing",
+    year=2023,
+    arxiv="2304.08465",
+)
+_IMAGIC = Citation(
+    authors="Kawar et al.",
+    title="Imagic: Text-Based Real Image Editing with Diffusion Models",
+    year=2022,
+    arxiv="2210.09276",
+)
 
 INVERSION_METHODS = (
     Method(name=InversionMethod.STYLEDIFFUSION, spec=StyleDiffusionSpec, citation=_STYLEDIFFUSION),
@@ -108,4 +126,7 @@ EDIT_METHODS = (
     Method(name=EditMethod.P2P, spec=P2pSpec, citation=_P2P),
     Method(name=EditMethod.WORD_SWAP, spec=WordSwapSpec, citation=_DDIM),
     Method(name=EditMethod.SDEDIT, spec=SdEditSpec, citation=_SDEDIT),
+    Method(name=EditMethod.MASACTRL, spec=MasaCtrlSpec, citation=_MASACTRL),
+    Method(name=EditMethod.PLUG_AND_PLAY, spec=PlugAndPlaySpec, citation=_PLUG_AND_PLAY),
+    Method(name=EditMethod.IMAGIC, spec=ImagicSpec, citation=_IMAGIC),
 )

@@ -1,12 +1,23 @@
 """Every edit method by its specification."""
 
+from core.diffusion.editing.imagic import sample_imagic
 from core.diffusion.editing.plans import plan_edit, value_stop
+from core.diffusion.editing.plug_and_play import sample_plug_and_play
 from core.diffusion.editing.sampling import sample_plan
 from core.diffusion.editing.sdedit import sample_noised
 from core.diffusion.editing.subject import Edited, EditSubject
 from core.diffusion.requests import Solver, Tensors
 from core.diffusion.schedule import Schedule
-from core.domain.edit_specs import EditSpec, P2PlusSpec, P2pSpec, SdEditSpec, WordSwapSpec
+from core.domain.edit_specs import (
+    EditSpec,
+    ImagicSpec,
+    MasaCtrlSpec,
+    P2PlusSpec,
+    P2pSpec,
+    PlugAndPlaySpec,
+    SdEditSpec,
+    WordSwapSpec,
+)
 
 
 def edit(
@@ -15,7 +26,7 @@ def edit(
     schedule: Schedule,
     *,
     seed: int,
-    resume: Tensors | None = None,  # noqa: ARG001 - no method that is here learns anything
+    resume: Tensors | None = None,
 ) -> Solver[Edited]:
     """The solver of a specification; `resume` is the state of an earlier `Reached`, on whatever device.
 
@@ -31,8 +42,12 @@ def edit(
     """
     timesteps = len(schedule.timesteps)
     match spec:
-        case WordSwapSpec() | P2pSpec() | P2PlusSpec():
+        case WordSwapSpec() | P2pSpec() | P2PlusSpec() | MasaCtrlSpec():
             plan = plan_edit(spec, subject.source.prompt, subject.target.prompt, timesteps=timesteps)
             return sample_plan(plan, subject, schedule, value_stop=value_stop(spec, timesteps))
         case SdEditSpec():
             return sample_noised(spec, subject, schedule, seed=seed)
+        case PlugAndPlaySpec():
+            return sample_plug_and_play(spec, subject, schedule)
+        case ImagicSpec():
+            return sample_imagic(spec, subject, schedule, seed=seed, resume=resume)
