@@ -104,6 +104,15 @@ class Schedule:
         alpha = self.alpha(timestep)
         return math.sqrt(alpha) * latents + math.sqrt(1 - alpha) * noise
 
+    def answer(
+        self, latents: Float[Tensor, "*n c h w"], noise: Float[Tensor, "*n c h w"], timestep: int
+    ) -> Float[Tensor, "*n c h w"]:
+        """What the UNet is trained to answer for a clean latent under this noise."""
+        if self.prediction is Prediction.V:
+            alpha = self.alpha(timestep)
+            return math.sqrt(alpha) * noise - math.sqrt(1 - alpha) * latents
+        return noise
+
     def _move(self, latents: Tensor, output: Tensor, *, here: int, there: int) -> Tensor:
         clean, noise = self._parts(latents, output, here=here)
         return math.sqrt(self.alpha(there)) * clean + math.sqrt(1 - self.alpha(there)) * noise

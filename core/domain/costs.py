@@ -6,6 +6,7 @@ from typing import final
 
 from core.domain.edit_specs import (
     EditSpec,
+    ImagicSpec,
     Lending,
     MasaCtrlSpec,
     P2PlusSpec,
@@ -70,6 +71,9 @@ def cost_of_edit(spec: EditSpec, *, timesteps: int) -> Cost:
             return Cost(unet_forwards=2 * timesteps + 2 * max(0, timesteps - spec.start), unet_backwards=0)
         case SdEditSpec():
             return Cost(unet_forwards=2 * int(spec.strength * timesteps), unet_backwards=0)
+        case ImagicSpec():
+            descents = spec.embedding_steps + spec.weight_steps
+            return Cost(unet_forwards=descents + 2 * timesteps, unet_backwards=descents)
         case PlugAndPlaySpec():
             return Cost(unet_forwards=2 * timesteps + _lent(spec, timesteps), unet_backwards=0)
 
@@ -77,9 +81,6 @@ def cost_of_edit(spec: EditSpec, *, timesteps: int) -> Cost:
 def _lent(spec: Lending, timesteps: int) -> int:
     """The timesteps at which the picture that lends its layout is evaluated."""
     return max(int(spec.feature_window * timesteps), int(spec.self_window * timesteps))
-        case ImagicSpec():
-            descents = spec.embedding_steps + spec.weight_steps
-            return Cost(unet_forwards=descents + 2 * timesteps, unet_backwards=descents)
 
 
 def inner_budgets(spec: Optimisation) -> tuple[int, ...]:

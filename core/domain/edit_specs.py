@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from core.domain.edit_parts import Blend, CrossRule, EditMethod, MaskAware, Sentence, Swap, Word
+from core.domain.edit_parts import Blend, CrossRule, EditMethod, MaskAware, Rate, Regional, Sentence, Swap, Word
 from core.domain.specs import Fraction, NotBool
 from core.domain.validation import validate
 
@@ -134,7 +134,7 @@ class MasaCtrlSpec(Swap):
     )
 
 
-_Any = WordSwapSpec | P2pSpec | P2PlusSpec | SdEditSpec | MasaCtrlSpec | PlugAndPlaySpec
+_Any = WordSwapSpec | P2pSpec | P2PlusSpec | SdEditSpec | MasaCtrlSpec | PlugAndPlaySpec | ImagicSpec
 EditSpec = Annotated[_Any, Field(discriminator="method")]
 
 _EDITS: TypeAdapter[EditSpec] = TypeAdapter(EditSpec)

@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from typing import final
 
 from core.domain.edit_parts import EditMethod
-from core.domain.edit_specs import MasaCtrlSpec, P2PlusSpec, P2pSpec, PlugAndPlaySpec, SdEditSpec, WordSwapSpec
+from core.domain.edit_specs import (
+    ImagicSpec,
+    MasaCtrlSpec,
+    P2PlusSpec,
+    P2pSpec,
+    PlugAndPlaySpec,
+    SdEditSpec,
+    WordSwapSpec,
+)
 from core.domain.inversion_specs import (
     DdimSpec,
     DirectSpec,

@@ -1,7 +1,7 @@
 """From an editor's specification and two prompts to its plan.
 
 Sources: word_swap, Li et al. 2023 section 4; p2p, Hertz et al. 2022, arXiv 2208.01626; p2plus, Li et al. 2023, arXiv
-2303.15649, section 3.4.
+2303.15649, section 3.4; masactrl, Cao et al. 2023, arXiv 2304.08465.
 """
 
 import math
@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from core.diffusion.attention.blend import BlendRule
-from core.diffusion.attention.plan import Branch, CarryWords, KeepLayout, Plan, Rule
+from core.diffusion.attention.division import Division
+from core.diffusion.attention.plan import Branch, CarryWords, KeepLayout, Plan, Rule, ShareContent
 from core.domain.alignment import align
-from core.domain.edit_parts import Blend
-from core.domain.edit_specs import EditSpec, Injection, P2PlusSpec
+from core.domain.edit_parts import Blend, Swap
+from core.domain.edit_specs import EditSpec, Injection, MasaCtrlSpec, P2PlusSpec
 from core.domain.prompts import Prompt
 
 
@@ -23,6 +24,8 @@ def plan_edit(spec: EditSpec, source: Prompt, target: Prompt, *, timesteps: int)
     Raises:
         InputError: WORD_NOT_IN_PROMPT or PROMPTS_NOT_ALIGNED.
     """
+    if isinstance(spec, MasaCtrlSpec):
+        return _share_content(spec, source, target, timesteps=timesteps)
     if not isinstance(spec, Injection):
         return Plan()
     carry = _carry_words(spec, source, target, timesteps=timesteps)
@@ -36,7 +39,7 @@ def plan_edit(spec: EditSpec, source: Prompt, target: Prompt, *, timesteps: int)
     return Plan(tuple(rule for rule in rules if rule.stop > 0), blend)
 
 
-def value_stop(spec: EditSpec, timesteps: int) -> int:
+def value_stop(spec: Swap, timesteps: int) -> int:
     """The first timestep at which the target's value input is its own text: the published test is i < tau_v T."""
     return math.ceil(spec.value_window * timesteps)
 
@@ -47,6 +50,21 @@ def cross_stop(window: float, timesteps: int) -> int:
     The published code lays its windows over T + 1 rows, self-attention's over T.
     """
     return min(int(window * (timesteps + 1)), timesteps)
+
+
+def _share_content(spec: MasaCtrlSpec, source: Prompt, target: Prompt, *, timesteps: int) -> Plan:
+    if spec.start >= timesteps:
+        return Plan()
+    rules = tuple(Rule(branch, timesteps, ShareContent(), first=spec.start) for branch in Branch)
+    apart = spec.mask_aware
+    if apart is None:
+        return Plan(rules)
+    division = Division(
+        source=_positions(source, apart.source_words),
+        target=_positions(target, apart.target_words),
+        threshold=apart.threshold,
+    )
+    return Plan(rules, division=division)
 
 
 def _carry_words(spec: Injection, source: Prompt, target: Prompt, *, timesteps: int) -> CarryWords:

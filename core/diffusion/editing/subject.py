@@ -35,6 +35,7 @@ class EditSubject:
         region: where the edit may act; None is everywhere.
         content: latent of a second picture, for editors that take one.
         sentences: text embeddings of the sentences that the method's parameters hold, by name.
+        projections: width in and out of each projection of the model's attention, for editors that fit weights.
     """
 
     inversion: Inversion
@@ -45,6 +46,7 @@ class EditSubject:
     region: Bool[Tensor, "h w"] | None = None
     content: Float[Tensor, "c h w"] | None = None
     sentences: Mapping[str, Float[Tensor, "tokens width"]] = field(default_factory=dict)
+    projections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def hold(self, latent: Float[Tensor, "c h w"], index: int) -> Float[Tensor, "c h w"]:
         """The latent after timestep `index` of the inversion's path, which stands wherever the edit may not act."""
