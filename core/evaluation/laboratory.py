@@ -110,6 +110,7 @@ class Laboratory:
             null=self._text("").embedding,
             guidance=source.spec.guidance,
             content=content,
+            projections=self.backbone.projections,
         )
         solver = edit(spec, subject, self.backbone.schedule(source.spec.timesteps), seed=seed)
         edited, effort = _timed(lambda: self.engine.run(solver, lambda _: None))

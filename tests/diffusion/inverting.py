@@ -24,6 +24,7 @@ from core.domain.inversion_specs import (
     InversionSpec,
     NegativePromptSpec,
     NullTextSpec,
+    Pix2PixZeroInversionSpec,
     ProximalSpec,
     StyleDiffusionSpec,
     TextEmbeddingSpec,
@@ -56,6 +57,7 @@ SPECS: dict[str, InversionSpec] = {
     "proximal, published": ProximalSpec(**_SHORT, threshold=Threshold.PUBLISHED, correction_strength=0.1),
     "direct": DirectSpec(**_SHORT),
     "edit_friendly": EditFriendlySpec(**_SHORT, source_guidance=2.0),
+    "pix2pix_zero": Pix2PixZeroInversionSpec(**_SHORT),
 }
 
 
@@ -70,6 +72,7 @@ def edit_of(
         target=Text(theirs, backbone.encode_text(theirs).to(inversion.path)),
         null=backbone.encode_text(nothing).to(inversion.path),
         guidance=guidance,
+        projections=backbone.projections,
     )
 
 
