@@ -5,9 +5,11 @@ from contextlib import contextmanager
 
 from core.domain.alignment import align
 from core.domain.catalogue import Model
-from core.domain.edit_specs import EditSpec, Injection
+from core.domain.edit_specs import EditSpec, Injection, MasaCtrlSpec
 from core.domain.errors import ErrorCode, FieldError, InputError
 from core.domain.prompts import Prompt
+
+Size = tuple[int, int]  # width, height in pixels
 
 
 def check_prompt(model: Model, pointer: str, text: str) -> Prompt:
@@ -28,6 +30,9 @@ def check_words(spec: EditSpec, source: Prompt, target: Prompt) -> None:
     """
     if spec.region is not None:
         _check_each("/parameters/region/words", spec.region.words, source)
+    if isinstance(spec, MasaCtrlSpec) and spec.mask_aware is not None:
+        _check_each("/parameters/mask_aware/source_words", spec.mask_aware.source_words, source)
+        _check_each("/parameters/mask_aware/target_words", spec.mask_aware.target_words, target)
     if not isinstance(spec, Injection):
         return
     _check_each("/parameters/word_windows", spec.word_windows, target)
@@ -38,6 +43,23 @@ def check_words(spec: EditSpec, source: Prompt, target: Prompt) -> None:
         _check_each("/parameters/blend/keep_words", spec.blend.keep_words, source, target)
     with _pointing("/parameters/cross_rule"):
         align(source, target, spec.cross_rule)
+
+
+def check_mask(*, picture: Size, mask: Size) -> None:
+    """A region's mask lies on the picture, pixel by pixel.
+
+    Raises:
+        InputError: VALIDATION, pointing at the region's image.
+    """
+    if mask != picture:
+        (width, height), (other_width, other_height) = picture, mask
+        detail = (
+            f"The mask has {other_width} x {other_height} pixels and the picture {width} x {height}; send a mask of "
+            "the picture's own size."
+        )
+        fault = FieldError(pointer="/parameters/region/image_id", detail=detail)
+        numbers = {"width": width, "height": height, "mask_width": other_width, "mask_height": other_height}
+        raise InputError(ErrorCode.VALIDATION, detail, errors=(fault,), **numbers)
 
 
 def prompt_warnings(model: Model, text: str) -> tuple[str, ...]:

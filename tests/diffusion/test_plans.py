@@ -147,9 +147,10 @@ def test_a_plan_tells_a_caller_its_rules() -> None:
 
     assert described_plan == {
         "rules": [
-            {"branch": "conditional", "what": "cross_attention", "stop": 30},
-            {"branch": "conditional", "what": "self_attention", "stop": 30},
-            {"branch": "unconditional", "what": "self_attention", "stop": 25},
+            {"branch": "conditional", "what": "cross_attention", "first": 0, "stop": 30},
+            {"branch": "conditional", "what": "self_attention", "first": 0, "stop": 30},
+            {"branch": "unconditional", "what": "self_attention", "first": 0, "stop": 25},
         ],
         "blend": {"first": 10, "threshold": 0.3},
+        "division": None,
     }

@@ -58,7 +58,7 @@ class Split:
     """Rows whose places inside a region look only at what lies inside another, and those outside only outside.
 
     `looks` are the rows' own regions and `seen` those of the rows that their keys come from, on any square grid.
-    Where nothing is seen on one side, all is.
+    An empty region divides nothing, and where nothing is seen on one side, all is.
 
     Source: Cao et al. 2023, arXiv 2304.08465, section 3.3.
     """
@@ -83,7 +83,8 @@ class Split:
         side = int(query.shape[2] ** 0.5)
         looks, seen = (_on_grid(region, side) for region in (self.looks, self.seen))
         query, key, value = query[self.rows], key[self.rows], value[self.rows]
-        allowed = looks[:, :, None] == seen[:, None, :]
+        divided = looks.any(-1) & seen.any(-1)
+        allowed = (looks[:, :, None] == seen[:, None, :]) | ~divided[:, None, None]
         allowed = allowed | ~allowed.any(-1, keepdim=True)
         return F.scaled_dot_product_attention(query, key, value, attn_mask=allowed[:, None])
 

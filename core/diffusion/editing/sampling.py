@@ -7,9 +7,10 @@ from torch import Tensor
 
 from core.diffusion.attention.blend import WordRegions, blend
 from core.diffusion.attention.control import Carry, join_carries
-from core.diffusion.attention.plan import Branch, CarryWords, KeepLayout, Plan
-from core.diffusion.attention.reroute import Reroute
-from core.diffusion.attention.sites import carries_layout, carries_words
+from core.diffusion.attention.division import Objects
+from core.diffusion.attention.plan import Branch, CarryWords, KeepLayout, Plan, Rule, ShareContent
+from core.diffusion.attention.reroute import Reroute, Split
+from core.diffusion.attention.sites import carries_content, carries_layout, carries_words
 from core.diffusion.conditioning import Role
 from core.diffusion.editing.rows import fed, target_branches, target_inputs
 from core.diffusion.editing.subject import Edited, EditSubject
@@ -32,10 +33,13 @@ def sample_plan(plan: Plan, subject: EditSubject, schedule: Schedule, *, value_s
     schedule = schedule.last(len(inversion.path) - 1)
     latent, region = inversion.path[0], subject.region
     regions = None if plan.blend is None else WordRegions(plan.blend)
+    objects = None if plan.division is None else Objects.of(plan.division, inversion.word_maps)
     for index, timestep in enumerate(schedule.timesteps):
         group = _Group(plan, subject, index, value_stop=value_stop)
-        seen = yield from denoise(group.rows(latent, timestep))
+        seen = yield from denoise(group.rows(latent, timestep, objects=objects))
         latent = inversion.rule.advance(schedule, latent, group.outputs(seen), index=index)
+        if objects is not None:
+            objects.add(mean_maps(seen)[group.target(Branch.CONDITIONAL)])
         if regions is not None and plan.blend is not None:
             words = mean_maps(seen)
             regions.add(words[[group.source(Branch.CONDITIONAL), group.target(Branch.CONDITIONAL)]])
@@ -67,7 +71,7 @@ class _Group:
     def source(self, branch: Branch) -> int:
         return len(self._targets) + self._sources.index(branch)
 
-    def rows(self, latent: Tensor, timestep: int) -> Rows:
+    def rows(self, latent: Tensor, timestep: int, *, objects: Objects | None) -> Rows:
         inputs = [fed(self._theirs, branch) for branch in self._targets]
         inputs += [fed(self._ours, branch) for branch in self._sources]
         latents = [latent] * len(self._targets) + [self._source_latent] * len(self._sources)
@@ -77,8 +81,9 @@ class _Group:
             keys=torch.stack([one.key for one in inputs]),
             values=torch.stack([one.value for one in inputs]),
             reroutes=self._reroutes(len(inputs)),
+            split=self._split(objects),
             carry=join_carries([(0, carry) for carry in self._carries()]),
-            record=carries_words if self._plan.blend is not None else None,
+            record=carries_words if self._plan.reads_words else None,
         )
 
     def outputs(self, seen: Denoised) -> Outputs:
@@ -91,16 +96,28 @@ class _Group:
             self._theirs.noise,
         )
 
+    def _rules(self) -> list[Rule]:
+        """What is in force on the branches that are sampled."""
+        return [rule for rule in self._plan.active(self._index) if rule.where in self._targets]
+
     def _reroutes(self, count: int) -> tuple[Reroute, ...]:
-        rows = list(range(count))
-        for rule in self._plan.active(self._index):
-            if isinstance(rule.what, KeepLayout) and rule.where in self._targets:
-                rows[self.target(rule.where)] = self.source(rule.where)
-        return () if rows == list(range(count)) else (Reroute.of_layout(carries_layout, torch.tensor(rows)),)
+        own = torch.arange(count)
+        layout, content = own.clone(), own.clone()
+        for rule in self._rules():
+            if isinstance(rule.what, KeepLayout):
+                layout[self.target(rule.where)] = self.source(rule.where)
+            elif isinstance(rule.what, ShareContent):
+                content[self.target(rule.where)] = self.source(rule.where)
+        parts = Reroute.of_layout(carries_layout, layout), Reroute.of_content(carries_content, content)
+        return tuple(part for part in parts if not torch.equal(part.key, own))
+
+    def _split(self, objects: Objects | None) -> Split | None:
+        rows = [self.target(rule.where) for rule in self._rules() if isinstance(rule.what, ShareContent)]
+        return objects.split(torch.tensor(rows)) if objects is not None and rows else None
 
     def _carries(self) -> list[Carry]:
         return [
             rule.what.carry(self._index, row=self.target(rule.where), source=self.source(rule.where))
-            for rule in self._plan.active(self._index)
+            for rule in self._rules()
             if isinstance(rule.what, CarryWords)
         ]
