@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 
 from core.domain.errors import Conflict, ErrorCode
 from core.domain.job import Job, JobKind
+from core.domain.watching import EventKind
 from core.usecases.events import find_preview
 from core.usecases.jobs import cancel_job, delete_job, get_artifact, get_job, retry_job
 from service.answers import AfterWait, answer_job, answer_once, is_known, replay, submit_once
@@ -49,8 +50,17 @@ _FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content
 PNG: dict[int | str, dict[str, Any]] = {
     200: {"description": "The picture.", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 }
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": [*EventKind, "done"]},
+        "id": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "data"],
+}
 _EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    200: {"description": "Each event has this form.", "content": {"text/event-stream": {"schema": _EVENT}}},
     204: {"description": "The job has ended and all has been told."},
 }
 # As large as a database counts.

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, final
@@ -117,6 +118,15 @@ def test_the_first_start_shows_a_key_and_keeps_it_for_its_owner(service: Up) -> 
 
     assert kept.read_text().strip() == shown
     assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_it_says_that_it_is_up_when_a_worker_is_ready(service: Up) -> None:
+    service.end(signal.SIGKILL)
+    service.start()
+    url, _ = find_connection(service.folder, url=None, key=None)
+
+    with urllib.request.urlopen(f"{url}/readyz") as answer:
+        assert answer.status == 200
 
 
 def test_a_folder_has_one_service(service: Up) -> None:

@@ -39,7 +39,9 @@ CASES = [
 @pytest.fixture(scope="module")
 def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """One service for all examples."""
-    yield from serve(Settings(data_dir=tmp_path_factory.mktemp("contract")))
+    for service in serve(Settings(data_dir=tmp_path_factory.mktemp("contract"))):
+        service.worker(lease_seconds=3600)  # without one the service is not ready
+        yield service
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,9 @@ def known(living: Harness) -> dict[str, list[str]]:
     kept = living.invert(seed=2)["id"]
     edits = [living.edit(inversion_id=inversion)["id"] for inversion in (done, queued)]
     job_ids = {"job_id": [done, queued, *edits], "ended_id": [done], "inversion_id": [kept]}
-    return {**job_ids, "image_id": [living.image()], "name": ["image"]}
+    item = {"custom_id": "a", "inversion_id": done, "target_prompt": "a blue circle"}
+    batch = living.client.post("/batches", json={"items": [item, {}]}).json()["id"]
+    return {**job_ids, "image_id": [living.image()], "name": ["image"], "batch_id": [batch]}
 
 
 def _grounded(path: str, body: dict[str, Any], known: dict[str, list[str]]) -> dict[str, Any]:
@@ -71,6 +75,9 @@ def _grounded(path: str, body: dict[str, Any], known: dict[str, list[str]]) -> d
     body = {**body, "parameters": {}, "model": None}
     if path == "/inversions":
         return {**body, "image": {"id": known["image_id"][0]}, "source_prompt": "a red circle"}
+    if path == "/batches":
+        item = {"custom_id": "a", "inversion_id": known["inversion_id"][0], "target_prompt": "a blue circle"}
+        return {"items": [item, *body.get("items", [])], "expires_in": 60}
     for other in ("image", "source_prompt", "inversion"):
         body.pop(other, None)
     return {**body, "inversion_id": known["inversion_id"][0], "target_prompt": "a blue circle"}
@@ -91,7 +98,7 @@ def test_every_answer_is_declared(
         for name in case.path_parameters:
             if name in sound and data.draw(st.booleans()):
                 case.path_parameters[name] = data.draw(st.sampled_from(sound[name]))
-        if path in {"/inversions", "/edits"} and isinstance(case.body, dict) and data.draw(st.booleans()):
+        if path in {"/inversions", "/edits", "/batches"} and isinstance(case.body, dict) and data.draw(st.booleans()):
             case.body = _grounded(path, case.body, known)
         if case.query and str(case.query.get("wait", "")).isdecimal():
             case.query["wait"] = 0  # there is no worker here, and waiting is tested elsewhere

@@ -8,7 +8,7 @@ import pytest
 from core.domain.job import JobError, JobState
 from core.domain.ports import Outcome
 from core.usecases.attempts import finish
-from tests.service.harness import Harness, accepted, png, problem
+from tests.service.harness import GOOD, Harness, accepted, png, problem
 from tests.stack.fakes import RETENTION
 
 FAILED = Outcome(state=JobState.FAILED, error=JobError(code="DIVERGED", detail="The loss grew.", retryable=False))
@@ -81,6 +81,23 @@ def test_artifacts_are_listed_and_served(service: Harness) -> None:
     assert file.content == png("blue")
     assert file.headers["content-type"] == listed["media_type"] == "image/png"
     assert unchanged.status_code == 304
+
+
+def test_an_inversion_shows_where_its_words_act(service: Harness) -> None:
+    inversion = service.invert()
+    address = f"{inversion['links']['self']}/attention"
+    early = service.client.get(address)
+    claim = service.claim()
+    picture = service.artifact(claim, name="attention")
+    service.finish(claim, Outcome(state=JobState.SUCCEEDED, result=GOOD, artifacts=(picture,)))
+    shown = service.client.get(address)
+    edit = service.edit(inversion_id=inversion["id"])["id"]
+
+    assert problem(early) == (409, "JOB_NOT_FINISHED")
+    assert (shown.status_code, shown.headers["content-type"], shown.content) == (200, "image/png", png("blue"))
+    assert service.client.get(address, headers={"If-None-Match": shown.headers["etag"]}).status_code == 304
+    assert problem(service.client.get(f"/inversions/{edit}/attention")) == (404, "NOT_FOUND")
+    assert problem(service.client.get(address, headers=service.key("other"))) == (404, "NOT_FOUND")
 
 
 def test_artifacts_in_a_bucket_have_addresses_of_their_own(distributed: Harness) -> None:
