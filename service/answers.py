@@ -143,5 +143,7 @@ def record(call: Call, fingerprint: str, *, status: int, body: dict[str, Any]) -
 def _polling(view: JobView) -> dict[str, str]:
     if view.done:
         return {}
+    if view.queue is not None and not view.queue.workers:
+        return {"Retry-After": str(_MOST_POLL_SECONDS)}
     eta = view.progress.eta_seconds or (view.queue and view.queue.estimated_wait_seconds) or _LEAST_POLL_SECONDS
     return {"Retry-After": str(math.ceil(min(max(eta, _LEAST_POLL_SECONDS), _MOST_POLL_SECONDS)))}

@@ -110,12 +110,14 @@ def test_a_queued_job_tells_its_place(service: Harness) -> None:
 
 def test_a_job_that_nobody_can_run_says_so_until_somebody_can(service: Harness) -> None:
     address = service.invert()["links"]["self"]
-    unserved = service.client.get(address).json()
+    unserved = service.client.get(address)
     service.worker(lease_seconds=-1)
     lapsed = service.client.get(address).json()
     service.worker()
-    served = service.client.get(address).json()
+    served = service.client.get(address)
 
+    assert [answer.headers["retry-after"] for answer in (unserved, served)] == ["30", "1"]
+    unserved, served = unserved.json(), served.json()
     for job in (unserved, lapsed):
         assert job["queue"]["workers"] == 0
         assert "No worker with the model pocket" in job["warnings"][-1]

@@ -34,7 +34,7 @@ class RefusingStore:
         self._store = store
         self._left = refusals
         self.get, self.delete, self.list = store.get, store.delete, store.list
-        self.presign, self.ping = store.presign, store.ping
+        self.presign, self.presign_post, self.ping = store.presign, store.presign_post, store.ping
 
     def put(self, key: str, data: bytes, *, media_type: str) -> None:
         if "checkpoint" not in key and self._left > 0:
@@ -51,7 +51,7 @@ class WatchedStore:
         self.previews: list[str] = []
         self.told: list[str] = []
         self.get, self.delete, self.list = tools.store.get, tools.store.delete, tools.store.list
-        self.presign, self.ping = tools.store.presign, tools.store.ping
+        self.presign, self.presign_post, self.ping = tools.store.presign, tools.store.presign_post, tools.store.ping
 
     def put(self, key: str, data: bytes, *, media_type: str) -> None:
         tenant, _, job_id, *_ = key.split("/")

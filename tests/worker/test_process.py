@@ -12,7 +12,7 @@ import pytest
 
 from core.domain.catalogue import Model
 from core.domain.job import Job, JobState
-from core.domain.watching import EventKind
+from core.domain.watching import EventKind, Worker
 from core.queue.app import make_app
 from core.queue.wakeups import CeleryWakeUps
 from core.settings import Settings
@@ -104,6 +104,25 @@ def test_a_killed_worker_loses_a_timestep_at_most_and_its_job_ends_once(deployme
     assert 10 <= done_before < TIMESTEPS
     assert states == [JobState.QUEUED, JobState.RUNNING, JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED]
     assert (done.attempt, done.fence, len(done.artifacts)) == (2, 2, 3)
+
+
+def test_a_worker_is_ready_once_it_has_loaded_and_until_it_leaves_or_falls_silent(deployment: Deployment) -> None:
+    model = deployment.caller.model.identity
+
+    def ready() -> list[Worker]:
+        with deployment.database.read() as uow:
+            return list(uow.workers.ready(model=model))
+
+    with deployment.worker() as worker:
+        wait_until(lambda: len(ready()) == 1, "a worker is ready")
+        (present,) = ready()
+        status = worker.terminate()
+    left = ready()
+    with deployment.worker():
+        wait_until(lambda: len(ready()) == 1, "another is ready")
+    wait_until(lambda: not ready(), "the killed one is given up")
+
+    assert (present.slots, status, left) == (2, 0, [])
 
 
 def test_a_terminated_worker_hands_its_job_on(deployment: Deployment) -> None:
