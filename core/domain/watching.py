@@ -95,10 +95,6 @@ class EventRepository(Protocol):
         """Of each of these jobs the events with a greater number than the one given for it, oldest first."""
         ...
 
-    def preview_keys(self, job_id: str) -> Sequence[str]:
-        """The object keys of a job's previews."""
-        ...
-
     def newest(self) -> int:
         """The number of the newest event of all, 0 when there is none."""
         ...

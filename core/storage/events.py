@@ -32,10 +32,6 @@ class SqlEvents:
         new = and_(events.c.job_id == seen.c.job_id, events.c.number > seen.c.number)
         return self._read(select(events).join(seen, new))
 
-    def preview_keys(self, job_id: str) -> Sequence[str]:
-        rows = self._tx.connection.execute(select(events.c.data).where(_is(EventKind.PREVIEW, [job_id])))
-        return [data["key"] for data in rows.scalars()]
-
     def newest(self) -> int:
         return self._tx.connection.execute(select(func.max(events.c.number))).scalar_one() or 0
 
