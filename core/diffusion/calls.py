@@ -1,6 +1,6 @@
 """One UNet call for several row groups: they are laid side by side, and each gets its own rows back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from core.diffusion.attention.control import Control, join_carries
 from core.diffusion.attention.low_rank import LowRank
 from core.diffusion.attention.reroute import join_reroutes
-from core.diffusion.attention.sites import SitePredicate
+from core.diffusion.attention.sites import Site, SitePredicate
 from core.diffusion.requests import Denoised, Descend, Descended, Rows
 
 
@@ -30,7 +30,7 @@ class Predictor(Protocol):
 
 
 def denoise_groups(backbone: Predictor, groups: Sequence[Rows]) -> list[Denoised]:
-    """The answers of row groups from one call; a site that one of them records is recorded for all.
+    """The answers of row groups from one call, each with the maps that it records.
 
     Gradients flow where the caller has them enabled.
     """
@@ -41,7 +41,9 @@ def denoise_groups(backbone: Predictor, groups: Sequence[Rows]) -> list[Denoised
     output = backbone.predict(latents, timesteps, torch.cat([rows.keys for rows in groups]), control=control)
     outputs = torch.split(output, counts)
     maps = {site: torch.split(recorded.to(latents.dtype), counts) for site, recorded in control.maps.items()}
-    return [Denoised(own, {site: parts[n] for site, parts in maps.items()}) for n, own in enumerate(outputs)]
+    return [
+        Denoised(outputs[n], _recorded(rows, {site: maps[site][n] for site in maps})) for n, rows in enumerate(groups)
+    ]
 
 
 def descend_groups(backbone: Predictor, requests: Sequence[Descend]) -> list[Descended]:
@@ -69,6 +71,11 @@ def _set_gradients(losses: Sequence[Tensor], leaves: Sequence[Tensor]) -> None:
     gradients = torch.autograd.grad(torch.stack(list(losses)).sum(), leaves, allow_unused=True)
     for leaf, gradient in zip(leaves, gradients, strict=True):
         leaf.grad = gradient
+
+
+def _recorded(rows: Rows, maps: Mapping[Site, Tensor]) -> Mapping[Site, Tensor]:
+    """Of the sites that any group of a call records, those of this one."""
+    return {site: own for site, own in maps.items() if rows.record is not None and rows.record(site)}
 
 
 def _control(groups: Sequence[Rows]) -> Control:

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from core.diffusion.mapping import modulate
 from core.diffusion.requests import Tensors
+from core.domain.inversion_parts import Feeds, Head
 from core.domain.inversion_specs import (
     EditFriendlySpec,
-    Feeds,
-    Head,
     InversionSpec,
     NullTextSpec,
     StyleDiffusionSpec,

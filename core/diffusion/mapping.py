@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from core.diffusion.requests import Tensors
-from core.domain.inversion_specs import Head
+from core.domain.inversion_parts import Head
 
 
 @final

@@ -4,7 +4,7 @@ Source: Song et al. 2021, arXiv 2010.02502, eq. 12 with eta = 0, and eta = 1 whe
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, final
@@ -88,14 +88,24 @@ class Schedule:
         return self._parts(latents, output, here=timestep)[0]
 
     def invert(
-        self, latents: Float[Tensor, "*n c h w"], output: Float[Tensor, "*n c h w"], timestep: int
+        self,
+        latents: Float[Tensor, "*n c h w"],
+        output: Float[Tensor, "*n c h w"],
+        timestep: int,
+        *,
+        settle: Callable[[Tensor], Tensor] | None = None,
     ) -> Float[Tensor, "*n c h w"]:
         """One timestep towards the noise: z_{t - stride} to z_t.
 
         The UNet is told the target timestep t although the latent is one stride below, as in every published
-        implementation.
+        implementation. `settle` puts other noise in the place of what the output predicts.
         """
-        return self._move(latents, output, here=timestep - self.stride, there=timestep)
+        here = timestep - self.stride
+        if settle is None:
+            return self._move(latents, output, here=here, there=timestep)
+        noise = settle(self._parts(latents, output, here=here)[1])
+        clean = (latents - math.sqrt(1 - self.alpha(here)) * noise) / math.sqrt(self.alpha(here))
+        return self.noised(clean, noise, timestep)
 
     def noised(
         self, latents: Float[Tensor, "*n c h w"], noise: Float[Tensor, "*n c h w"], timestep: int

@@ -22,6 +22,7 @@ from core.domain.inversion_specs import (
     InversionSpec,
     NegativePromptSpec,
     Optimisation,
+    Pix2PixZeroInversionSpec,
     ProximalSpec,
 )
 
@@ -50,7 +51,7 @@ def cost_of_inversion(spec: InversionSpec) -> Cost:
             return Cost(unet_forwards=3 * spec.timesteps + spec.last_map_call + descents, unet_backwards=descents)
         case DdimSpec():
             return Cost(unet_forwards=3 * spec.timesteps, unet_backwards=0)
-        case NegativePromptSpec() | ProximalSpec():
+        case NegativePromptSpec() | ProximalSpec() | Pix2PixZeroInversionSpec():
             # Both branches of the source are one.
             return Cost(unet_forwards=2 * spec.timesteps, unet_backwards=0)
         case DirectSpec():

@@ -6,14 +6,18 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
+from core.domain.inversion_parts import (
+    AttentionLoss,
+    Correction,
+    Feeds,
+    Guidance,
+    Head,
+    InnerSteps,
+    Threshold,
+    Timesteps,
+)
 from core.domain.specs import Fraction, NotBool, Spec
 from core.domain.validation import validate
-
-Timesteps = Annotated[int, Field(ge=2, le=200, description="T, the number of timesteps."), NotBool]
-Guidance = Annotated[float, Field(ge=1.0, le=30.0, description="Classifier-free guidance scale w; 1: none."), NotBool]
-InnerSteps = Annotated[int, Field(ge=1, le=500, description="Most optimiser steps at the first timestep."), NotBool]
-_KEEPS_MAPS = "Weight of the loss that keeps DDIM inversion's attention maps; 0 leaves it out."
-AttentionLoss = Annotated[float, Field(ge=0.0, le=100.0, description=_KEEPS_MAPS), NotBool]
 
 
 class InversionMethod(StrEnum):
@@ -28,49 +32,7 @@ class InversionMethod(StrEnum):
     PROXIMAL = "proximal"
     DIRECT = "direct"
     EDIT_FRIENDLY = "edit_friendly"
-
-
-class Head(StrEnum):
-    """What the mapping network's output means.
-
-    `modulate` scales and shifts the text embedding (the released code), `replace` is the value input itself (the
-    paper's text).
-    """
-
-    MODULATE = "modulate"
-    REPLACE = "replace"
-
-
-class Feeds(StrEnum):
-    """Which layers of cross-attention take what is learned; the others keep the text."""
-
-    VALUE = "value"
-    KEY = "key"
-    KEY_VALUE = "key_value"
-
-
-class Threshold(StrEnum):
-    """How guidance is thresholded.
-
-    `hard` keeps what is above the threshold and drops the rest, `soft` also shortens what it keeps. `published` is the
-    released code's: soft under the name of hard, its quantile counted over a second row of zeros (0.7 of both rows is
-    0.4 of the target's), and its mask tested against the threshold after shortening.
-    """
-
-    HARD = "hard"
-    SOFT = "soft"
-    PUBLISHED = "published"
-
-
-class Correction(StrEnum):
-    """What pulls back the places whose guidance was dropped.
-
-    `inversion` pulls the latent to the trace's, `reconstruction` the predicted image to the source's latent.
-    """
-
-    NONE = "none"
-    INVERSION = "inversion"
-    RECONSTRUCTION = "reconstruction"
+    PIX2PIX_ZERO = "pix2pix_zero"
 
 
 class Sampling(Spec):
@@ -213,6 +175,29 @@ class EditFriendlySpec(Sampling):
         return self.timesteps - int(self.skip * self.timesteps)
 
 
+class Pix2PixZeroInversionSpec(Sampling):
+    """DDIM inversion whose predicted noise is kept free of correlations and normally distributed.
+
+    The source prompt is its own negative prompt, as published.
+    Source: Parmar et al. 2023, arXiv 2302.03027, section 3.2.
+    """
+
+    method: Literal[InversionMethod.PIX2PIX_ZERO] = InversionMethod.PIX2PIX_ZERO
+    guidance: Guidance = 5.0
+    regularisation_steps: Annotated[int, Field(ge=0, le=50), NotBool] = Field(
+        5, description="Rounds of regularisation at every timestep; 0 is the trace of ddim."
+    )
+    rolls: Annotated[int, Field(ge=1, le=50), NotBool] = Field(
+        5, description="Descents on the autocorrelation in a round, each with other distances."
+    )
+    autocorrelation_weight: Annotated[float, Field(ge=0.0, le=100.0), NotBool] = Field(
+        20.0, description="Rate of the rolls of one round together, for a latent of 64 x 64; scaled to other sizes."
+    )
+    divergence_weight: Annotated[float, Field(ge=0.0, le=100.0), NotBool] = Field(
+        20.0, description="Rate of a round's descent on the divergence from a normal distribution; scaled likewise."
+    )
+
+
 _Any = (
     DdimSpec
     | StyleDiffusionSpec
@@ -223,6 +208,7 @@ _Any = (
     | ProximalSpec
     | DirectSpec
     | EditFriendlySpec
+    | Pix2PixZeroInversionSpec
 )
 InversionSpec = Annotated[_Any, Field(discriminator="method")]
 

@@ -20,6 +20,7 @@ from core.domain.inversion_specs import (
     InversionMethod,
     NegativePromptSpec,
     NullTextSpec,
+    Pix2PixZeroInversionSpec,
     ProximalSpec,
     StyleDiffusionSpec,
     TextEmbeddingSpec,
@@ -93,6 +94,12 @@ _EDIT_FRIENDLY = Citation(
     year=2023,
     arxiv="2304.06140",
 )
+_PIX2PIX_ZERO = Citation(
+    authors="Parmar et al.",
+    title="Zero-shot Image-to-Image Translation",
+    year=2023,
+    arxiv="2302.03027",
+)
 _SDEDIT = Citation(
     authors="Meng et al.",
     title="SDEdit: Guided Image Synthesis and Editing with Stochastic Differential Equations",
@@ -127,6 +134,7 @@ INVERSION_METHODS = (
     Method(name=InversionMethod.PROXIMAL, spec=ProximalSpec, citation=_PROXIMAL),
     Method(name=InversionMethod.DIRECT, spec=DirectSpec, citation=_DIRECT),
     Method(name=InversionMethod.EDIT_FRIENDLY, spec=EditFriendlySpec, citation=_EDIT_FRIENDLY),
+    Method(name=InversionMethod.PIX2PIX_ZERO, spec=Pix2PixZeroInversionSpec, citation=_PIX2PIX_ZERO),
     Method(name=InversionMethod.DDIM, spec=DdimSpec, citation=_DDIM),
 )
 EDIT_METHODS = (

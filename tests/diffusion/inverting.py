@@ -14,13 +14,11 @@ from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.requests import Answer, Denoise, Descend, Reached, Result, Solver
 from core.diffusion.schedule import Schedule
 from core.domain.edit_specs import EditSpec, WordSwapSpec
+from core.domain.inversion_parts import Correction, Feeds, Head, Threshold
 from core.domain.inversion_specs import (
-    Correction,
     DdimSpec,
     DirectSpec,
     EditFriendlySpec,
-    Feeds,
-    Head,
     InversionSpec,
     NegativePromptSpec,
     NullTextSpec,
@@ -28,7 +26,6 @@ from core.domain.inversion_specs import (
     ProximalSpec,
     StyleDiffusionSpec,
     TextEmbeddingSpec,
-    Threshold,
     ValueEmbeddingSpec,
 )
 

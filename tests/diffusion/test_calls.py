@@ -7,7 +7,7 @@ from torch import Tensor
 
 from core.diffusion.attention.control import Carry, Control
 from core.diffusion.attention.reroute import Reroute
-from core.diffusion.attention.sites import carries_layout, carries_words
+from core.diffusion.attention.sites import carries_layout, carries_words, reads_words
 from core.diffusion.backbone import Backbone
 from core.diffusion.calls import _control, denoise_groups, descend_groups
 from core.diffusion.requests import Denoised, Descend, Rows
@@ -87,17 +87,23 @@ def test_groups_without_rules_need_none(groups: list[Rows]) -> None:
 
 
 @torch.no_grad()
-def test_what_one_group_records_each_gets_for_its_own_rows(backbone: Backbone, groups: list[Rows]) -> None:
-    """The first group asks for nothing; the second asks for the maps of the words."""
-    asking = Rows(groups[2].latents, 1, keys=groups[2].keys, values=groups[2].values, record=carries_words)
+def test_each_group_gets_the_maps_it_records_alone(backbone: Backbone, groups: list[Rows]) -> None:
+    """The first group asks for nothing, the second for the maps of the words, the third for every layer's."""
+    asking, reading = (
+        Rows(groups[2].latents, 1, keys=groups[2].keys, values=groups[2].values, record=record)
+        for record in (carries_words, reads_words)
+    )
 
-    first, second = denoise_groups(backbone, [groups[0], asking])
+    silent, second, third = denoise_groups(backbone, [groups[0], asking, reading])
 
-    (alone,) = denoise_groups(backbone, [asking])
+    assert silent.maps == {}
     assert {site.side for site in second.maps} == {16}
-    assert {maps.shape for maps in first.maps.values()} == {(1, 2, 256, 32)}
-    for site, maps in alone.maps.items():
-        torch.testing.assert_close(second.maps[site], maps, rtol=0, atol=1e-10)
+    assert {site.side for site in third.maps} == {16, 8}
+    for request, answer in ((asking, second), (reading, third)):
+        (alone,) = denoise_groups(backbone, [request])
+        assert answer.maps.keys() == alone.maps.keys()
+        for site, maps in alone.maps.items():
+            torch.testing.assert_close(answer.maps[site], maps, rtol=0, atol=1e-10)
 
 
 def _descend(leaf: Tensor, *, seed: int, enough: float = 0.0) -> Descend:

@@ -12,7 +12,8 @@ from core.diffusion.inversion.methods import invert
 from core.diffusion.inversion.trace import Subject
 from core.diffusion.requests import Answer, Denoise, Descend, Solver
 from core.diffusion.schedule import Schedule
-from core.domain.inversion_specs import Feeds, Head, InversionSpec, NullTextSpec, StyleDiffusionSpec, TextEmbeddingSpec
+from core.domain.inversion_parts import Feeds, Head
+from core.domain.inversion_specs import InversionSpec, NullTextSpec, StyleDiffusionSpec, TextEmbeddingSpec
 
 _FEW: dict[str, Any] = {"timesteps": 4, "guidance": 3.0, "stop_loss": 0.0, "stop_slope": 0.0}
 _SPECS: dict[str, InversionSpec] = {

@@ -10,7 +10,8 @@ from torch import Tensor
 from core.diffusion.inversion.learning import inner_budget, learning_rate
 from core.diffusion.mapping import MappingNetwork, modulate
 from core.domain.costs import inner_budgets
-from core.domain.inversion_specs import Head, StyleDiffusionSpec
+from core.domain.inversion_parts import Head
+from core.domain.inversion_specs import StyleDiffusionSpec
 from tests.reference import arrays, described
 
 _VALUES = {name: torch.from_numpy(array) for name, array in arrays("mapping").items()}

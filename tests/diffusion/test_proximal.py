@@ -11,7 +11,8 @@ from core.diffusion.inversion.negative_prompt import invert_negative_prompt
 from core.diffusion.inversion.sampling_rules import Outputs, ProximalRule
 from core.diffusion.inversion.trace import Subject
 from core.diffusion.schedule import Schedule
-from core.domain.inversion_specs import Correction, NegativePromptSpec, ProximalSpec, Threshold
+from core.domain.inversion_parts import Correction, Threshold
+from core.domain.inversion_specs import NegativePromptSpec, ProximalSpec
 from tests.diffusion.inverting import edit_of, sample
 
 _GENERATOR = torch.Generator().manual_seed(3)

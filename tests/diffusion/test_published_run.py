@@ -23,7 +23,8 @@ from core.diffusion.mapping import MappingNetwork
 from core.diffusion.requests import Reached, Tensors
 from core.domain.edit_parts import Blend, CrossRule
 from core.domain.edit_specs import P2PlusSpec
-from core.domain.inversion_specs import Head, StyleDiffusionSpec
+from core.domain.inversion_parts import Head
+from core.domain.inversion_specs import StyleDiffusionSpec
 from tests.diffusion.tiny import losses_of, save_tiny_model
 from tests.reference import arrays, described, prompt_of
 

@@ -14,7 +14,8 @@ from core.diffusion.inversion.stylediffusion import invert_stylediffusion
 from core.diffusion.inversion.trace import Subject, Trace
 from core.diffusion.requests import Denoise
 from core.diffusion.schedule import Schedule
-from core.domain.inversion_specs import Head, StyleDiffusionSpec
+from core.domain.inversion_parts import Head
+from core.domain.inversion_specs import StyleDiffusionSpec
 from tests.diffusion.tiny import Watched, losses_of, states_of
 
 _SITE = Site("any", Kind.CROSS, Place.DOWN, side=16, full_side=16, word_side=16)

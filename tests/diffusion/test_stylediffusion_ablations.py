@@ -10,7 +10,8 @@ from core.diffusion.inversion.stylediffusion import invert_stylediffusion
 from core.diffusion.inversion.trace import Subject
 from core.diffusion.mapping import modulate
 from core.diffusion.schedule import Schedule
-from core.domain.inversion_specs import Feeds, Head, StyleDiffusionSpec
+from core.domain.inversion_parts import Feeds, Head
+from core.domain.inversion_specs import StyleDiffusionSpec
 from tests.diffusion.tiny import Watched, losses_of, text_of
 
 

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from core.domain.edit_parts import CrossRule, EditMethod
 from core.domain.edit_specs import P2PlusSpec, resolve_edit
 from core.domain.errors import ErrorCode, InputError
-from core.domain.inversion_specs import Head, InversionMethod, StyleDiffusionSpec, resolve_inversion
+from core.domain.inversion_parts import Head
+from core.domain.inversion_specs import InversionMethod, StyleDiffusionSpec, resolve_inversion
 
 
 def _faults(method: InversionMethod | EditMethod, given: Mapping[str, Any]) -> dict[str, str]:

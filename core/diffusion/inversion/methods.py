@@ -6,6 +6,7 @@ from core.diffusion.inversion.edit_friendly import invert_edit_friendly
 from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.inversion.negative_prompt import invert_negative_prompt
 from core.diffusion.inversion.null_text import invert_null_text
+from core.diffusion.inversion.pix2pix_zero import invert_pix2pix_zero
 from core.diffusion.inversion.stylediffusion import invert_stylediffusion
 from core.diffusion.inversion.text_embedding import invert_text_embedding
 from core.diffusion.inversion.trace import Subject
@@ -19,6 +20,7 @@ from core.domain.inversion_specs import (
     InversionSpec,
     NegativePromptSpec,
     NullTextSpec,
+    Pix2PixZeroInversionSpec,
     ProximalSpec,
     StyleDiffusionSpec,
     TextEmbeddingSpec,
@@ -42,6 +44,8 @@ def invert(
             return invert_direct(spec, subject, schedule)
         case EditFriendlySpec():
             return invert_edit_friendly(spec, subject, schedule, seed=seed)
+        case Pix2PixZeroInversionSpec():
+            return invert_pix2pix_zero(spec, subject, schedule, seed=seed)
         case _:
             return _learn(spec, subject, schedule, seed=seed, resume=resume)
 

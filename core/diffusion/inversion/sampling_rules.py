@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from core.diffusion.schedule import Schedule, guided
-from core.domain.inversion_specs import Correction, InversionSpec, ProximalSpec, Threshold
+from core.domain.inversion_parts import Correction, Threshold
+from core.domain.inversion_specs import InversionSpec, ProximalSpec
 
 
 @final

@@ -1,6 +1,6 @@
 """DDIM inversion: the path from an image's latent to noise, which every method here starts from."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import final
 
@@ -46,7 +46,12 @@ class Trace:
 
 
 def trace_image(
-    subject: Subject, schedule: Schedule, *, keep_maps: bool, calls_in_all: int
+    subject: Subject,
+    schedule: Schedule,
+    *,
+    keep_maps: bool,
+    calls_in_all: int,
+    settle: Callable[[Tensor], Tensor] | None = None,
 ) -> Generator[Request, Answer, Trace]:
     """Runs DDIM inversion with the source prompt at guidance 1: T calls.
 
@@ -55,6 +60,7 @@ def trace_image(
         schedule: T timesteps.
         keep_maps: whether the maps of each call are wanted, not only their mean.
         calls_in_all: for progress, the units of the whole inversion.
+        settle: puts other noise in the place of what each call predicts.
     Source: Mokady et al. 2023, arXiv 2211.09794, section 3.1.
     """
     latents = [subject.latent]
@@ -62,7 +68,7 @@ def trace_image(
     words: list[Tensor] = []
     for call, timestep in enumerate(reversed(schedule.timesteps)):
         seen = yield from denoise(inversion_rows(subject, latents[-1], timestep))
-        latents.append(schedule.invert(latents[-1], seen.output[0], timestep))
+        latents.append(schedule.invert(latents[-1], seen.output[0], timestep, settle=settle))
         words.append(mean_maps(seen)[0])
         if keep_maps:
             maps.append(dict(seen.maps))

@@ -12,7 +12,8 @@ from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.inversion.trace import Subject
 from core.diffusion.requests import Solver, Tensors
 from core.diffusion.schedule import Schedule
-from core.domain.inversion_specs import Feeds, Head, ValueEmbeddingSpec
+from core.domain.inversion_parts import Feeds, Head
+from core.domain.inversion_specs import ValueEmbeddingSpec
 
 
 def invert_value_embedding(
