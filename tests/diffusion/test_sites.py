@@ -9,7 +9,15 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from core.diffusion.attention.sites import Kind, Place, Site, carries_layout, carries_words, parse_sites
+from core.diffusion.attention.sites import (
+    Kind,
+    Place,
+    Site,
+    carries_layout,
+    carries_structure,
+    carries_words,
+    parse_sites,
+)
 from core.pocket.weights import model_path
 
 _POCKET = json.loads((model_path() / "unet" / "config.json").read_text())
@@ -56,6 +64,16 @@ def test_layout_is_carried_up_to_32_places_a_side_at_512_pixels() -> None:
     assert {site.side for site in sites} == {8, 16, 32}
     assert {site.kind for site in sites} == {Kind.SELF}
     assert len(sites) == 11
+
+
+def test_plug_and_play_reads_the_published_decoder_layers_4_to_11() -> None:
+    found = [site.name.split(".") for site in _sites(64, _TINY) if carries_structure(site)]
+
+    layers = {1: (1, 2), 2: (0, 1, 2), 3: (0, 1, 2)}
+    assert {"attn1" in name for name in found} == {True}
+    assert [(name[0], int(name[1]), int(name[3])) for name in found] == [
+        ("up_blocks", block, layer) for block, own in layers.items() for layer in own
+    ]
 
 
 def test_at_768_pixels_words_are_read_where_there_is_attention() -> None:

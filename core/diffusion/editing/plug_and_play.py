@@ -5,7 +5,7 @@ Source: Tumanyan et al. 2022, arXiv 2211.12572.
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Self, final
+from typing import final
 
 import torch
 from jaxtyping import Float
@@ -47,7 +47,7 @@ class Lender:
         texts: Float[Tensor, "timesteps tokens width"],
         *,
         timesteps: int,
-    ) -> Self:
+    ) -> "Lender":
         """The published counts, int(share * T), of the schedule's T noise levels; a short way has passed the first."""
         passed = timesteps - len(texts)
         stops = (max(0, int(share * timesteps) - passed) for share in (spec.feature_window, spec.self_window))
