@@ -102,13 +102,7 @@ def fit_square(image: Image, size: int, *, fit: Fit) -> tuple[Image, Placement]:
 
     `crop` shows the largest centred square of the picture; `pad` shows all of it and repeats its border outwards.
     """
-    height, width = image.shape[:2]
-    if fit is Fit.CROP:
-        side = min(height, width)
-        left, top = (width - side) // 2, (height - side) // 2
-        placement = Placement(Box(left, top, left + side, top + side), Box(0, 0, size, size))
-    else:
-        placement = Placement(Box(0, 0, width, height), _centred(width, height, size))
+    placement = fit_placement(image.shape[1], image.shape[0], size, fit=fit)
     inner = PIL.Image.fromarray(image).resize(
         placement.within.size, PIL.Image.Resampling.LANCZOS, box=placement.shown, reducing_gap=3.0
     )
@@ -116,11 +110,23 @@ def fit_square(image: Image, size: int, *, fit: Fit) -> tuple[Image, Placement]:
     return np.pad(np.asarray(inner), ((top, size - bottom), (left, size - right), (0, 0)), mode="edge"), placement
 
 
-def place_back(original: Image, edited: Image, mask: Mask, *, placement: Placement) -> Image:
+def fit_placement(width: int, height: int, size: int, *, fit: Fit) -> Placement:
+    """Where `fit_square` puts a picture of this size."""
+    if fit is Fit.PAD:
+        return Placement(Box(0, 0, width, height), _centred(width, height, size))
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    return Placement(Box(left, top, left + side, top + side), Box(0, 0, size, size))
+
+
+def place_back(
+    original: Image, edited: Image, mask: Mask, *, placement: Placement, inside: npt.NDArray[np.bool_] | None = None
+) -> Image:
     """The original with the edited region of the square laid over it, at the original's size.
 
     Where the mask is 0, and outside what the square shows, every pixel stays bit for bit. Inside, the edit fades in
-    over a few pixels from the region's border.
+    over a few pixels from the region's border. `inside`, of the original's size, cuts sharply: where it is False every
+    pixel stays too.
     """
     left, top, right, bottom = placement.within
     size = placement.shown.size
@@ -130,7 +136,7 @@ def place_back(original: Image, edited: Image, mask: Mask, *, placement: Placeme
     part = PIL.Image.fromarray(edited[top:bottom, left:right]).resize(size, PIL.Image.Resampling.LANCZOS)
     result = PIL.Image.fromarray(original)
     result.paste(part, placement.shown[:2], ImageChops.darker(alpha, region))
-    return np.array(result)
+    return np.array(result) if inside is None else np.where(inside[..., None], result, original)
 
 
 def _refuse_header(opened: PIL.Image.Image) -> None:

@@ -21,6 +21,7 @@ from core.evaluation.psnr import psnr
 from core.evaluation.quality import Evaluator
 from core.evaluation.region import edit_region
 from core.images import Image, fit_square, place_back, to_png
+from core.masks import Plane, enlarge, fit_plane
 from core.pictures import attention_sheet
 
 _SAFETENSORS = "application/octet-stream"
@@ -46,12 +47,28 @@ class InversionResult:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class EditResult:
-    """A finished edit and what it was made from; `original` is the caller's picture at its own size."""
+    """A finished edit and what it was made from.
+
+    Args:
+        original: the caller's picture at its own size.
+        subject: what the editor was given.
+        header: of the inversion.
+        edited: what the editor returned.
+        inside: where a caller's mask lets the edit act, at the picture's own size.
+    """
 
     original: Image
     subject: EditSubject
     header: Header
     edited: Edited
+    inside: Plane | None = None
+
+    def within(self, size: int) -> Plane:
+        """Where the edit may act, in the model's square."""
+        if self.inside is not None:
+            return fit_plane(self.inside, size, fit=self.header.fit)
+        cells = self.subject.region
+        return np.ones((size, size), np.bool_) if cells is None else enlarge(cells.cpu().numpy(), size)
 
 
 @final
@@ -82,12 +99,15 @@ class Results:
         """The edited picture, the region it changed, and its quality."""
         square, placement = fit_square(result.original, self._backbone.resolution, fit=result.header.fit)
         edited, reconstruction = self._decode(result.edited.latent), self._decode(result.subject.inversion.path[-1])
-        region = edit_region(reconstruction, edited)
+        changed = edit_region(reconstruction, edited)
+        region = changed * result.within(len(changed))
         prompts = {"source_prompt": result.header.prompt, "target_prompt": result.subject.target.prompt.text}
-        quality = self._evaluator.edit_quality(square, reconstruction, edited, region=region, **prompts).as_json()
+        quality = self._evaluator.edit_quality(square, reconstruction, edited, region=changed, **prompts).as_json()
         picture = edited
         if output is Output.ORIGINAL:
-            picture = place_back(result.original, edited, region, placement=placement)
+            # A caller's mask has a border of its own, at which nothing fades.
+            soft = region if result.inside is None else changed
+            picture = place_back(result.original, edited, soft, placement=placement, inside=result.inside)
         return Finished(
             files=(_picture("image", picture), _picture("mask", _grey(region))),
             result={

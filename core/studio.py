@@ -22,6 +22,7 @@ from core.diffusion.inversion.methods import invert
 from core.diffusion.inversion.trace import Subject
 from core.diffusion.requests import Result, Solver
 from core.domain.catalogue import Model
+from core.domain.edit_parts import Region
 from core.domain.edit_specs import EditSpec
 from core.domain.errors import Conflict, ErrorCode
 from core.domain.inversion_specs import DdimSpec, InversionSpec
@@ -30,6 +31,7 @@ from core.domain.specs import Fit, Output
 from core.domain.studio import Finished, Observer, Reached
 from core.evaluation.quality import Evaluator
 from core.images import Image, fit_square, read_image, to_png
+from core.masks import Plane, fit_plane, white
 from core.results import EditResult, InversionResult, Results
 
 
@@ -102,44 +104,35 @@ class ModelStudio:
         """An edit's picture and the region it changed; `images` are those that the parameters name, by id."""
         held, header = unpack_inversion(inversion, device=str(self.backbone.device))
         self._refuse_other_model(header)
-        subject = self._subject(held, header, target_prompt, spec=spec, images=images)
+        mask = _mask(spec.region, images)
+        subject = self._subject(held, header, target_prompt, spec=spec, mask=mask)
         state = None if resume is None else load(resume)
         schedule = self.backbone.schedule(header.spec.timesteps)
         edited, metrics = self._run(edit(spec, subject, schedule, seed=seed, resume=state), observe)
-        result = EditResult(original=read_image(image_png), subject=subject, header=header, edited=edited)
+        inside = None if mask is None or spec.region is None else mask ^ spec.region.keep
+        original = read_image(image_png)
+        result = EditResult(original=original, subject=subject, header=header, edited=edited, inside=inside)
         return replace(self._results.of_edit(result, output=output, seed=seed), metrics=metrics)
 
     def _subject(
-        self,
-        held: Inversion,
-        header: Header,
-        target_prompt: str,
-        *,
-        spec: EditSpec,
-        images: Mapping[str, bytes],
+        self, held: Inversion, header: Header, target_prompt: str, *, spec: EditSpec, mask: Plane | None
     ) -> EditSubject:
         source, target = (self._text(text) for text in (header.prompt, target_prompt))
-        region = None
-        if spec.region is not None:
-            picture = spec.region.image_id
-            mask = None if picture is None else self._square(images[picture], header.fit)
-            region = find_region(spec.region, held, source.prompt, mask=mask)
+        fitted = None if mask is None else fit_plane(mask, self.backbone.resolution, fit=header.fit)
         return EditSubject(
             held,
             source=source,
             target=target,
             null=self._text("").embedding,
             guidance=header.spec.guidance,
-            region=region,
+            region=None if spec.region is None else find_region(spec.region, held, source.prompt, mask=fitted),
             sentences={name: self._text(text).embedding for name, text in spec.sentences.items()},
+            projections=self.backbone.projections,
         )
 
     def _text(self, text: str) -> Text:
         prompt = self.backbone.vocabulary.parse(text)
         return Text(prompt, self.backbone.encode_text(prompt))
-
-    def _square(self, image_png: bytes, fit: Fit) -> Image:
-        return fit_square(read_image(image_png), self.backbone.resolution, fit=fit)[0]
 
     def encode(self, square: Image, source: Prompt) -> Subject:
         """What an inversion works on, encoded once."""
@@ -178,6 +171,12 @@ class ModelStudio:
                 f"The inversion was made with model revision {header.revision} and this worker runs "
                 f"{self.model.revision}; invert the image again.",
             )
+
+
+def _mask(region: Region | None, images: Mapping[str, bytes]) -> Plane | None:
+    if region is None or region.image_id is None:
+        return None
+    return white(read_image(images[region.image_id]))
 
 
 def _contiguous(tensors: requests.Tensors) -> requests.Tensors:

@@ -5,14 +5,15 @@ from datetime import timedelta
 
 from core.domain.catalogue import Model
 from core.domain.compatibility import check_pair
-from core.domain.edit_specs import resolve_edit
+from core.domain.edit_specs import EditSpec, resolve_edit
 from core.domain.errors import Conflict, ErrorCode, FieldError, InputError, NotFound
 from core.domain.ids import new_job_id
 from core.domain.inversion_specs import resolved_inversion
 from core.domain.job import Job, JobKind, JobState
 from core.domain.ports import Database, UnitOfWork, WakeUps
-from core.usecases.checks import check_prompt, check_words, prompt_warnings
+from core.usecases.checks import check_mask, check_prompt, check_words, prompt_warnings
 from core.usecases.inversions import draft_inversion, share_inversion
+from core.usecases.limits import check_limits
 from core.usecases.requests import EditRequest, Order
 
 
@@ -25,8 +26,10 @@ def submit_edit(database: Database, wakeups: WakeUps, model: Model, *, order: Or
         InputError: a parameter, a word or a prompt is at fault.
         NotFound: the inversion or the image does not exist.
         Conflict: INVERSION_FAILED or ARTIFACT_EXPIRED: the inversion cannot be edited any more.
+        Exhausted: QUEUE_FULL or QUOTA_EXCEEDED.
     """
     with database.begin() as uow:
+        check_limits(uow, order.tenant, order.limits, job_class=order.job_class)
         if order.batch_id is not None:
             uow.batches.hold(order.tenant, order.batch_id)  # before any job, as whoever tends the batch does
         job, inversion = add_edit(uow, model, order=order, request=request)
@@ -80,9 +83,7 @@ def draft_edit(uow: UnitOfWork, model: Model, inversion: Job, *, order: Order, r
     for name, text in spec.sentences.items():
         check_prompt(model, f"/parameters/{name}", text)
     check_pair(resolved_inversion(inversion.parameters), spec)
-    for image_id in spec.image_ids:
-        if uow.images.get(order.tenant, image_id) is None:
-            raise NotFound(f"There is no image {image_id}, which the parameters name.")
+    _check_images(uow, spec, tenant=order.tenant, picture_id=inversion.inputs["image_id"])
     now = uow.now()
     return Job(
         id=new_job_id(JobKind.EDIT),
@@ -108,7 +109,28 @@ def draft_edit(uow: UnitOfWork, model: Model, inversion: Job, *, order: Order, r
         batch_item=order.batch_item,
         warnings=prompt_warnings(model, request.target_prompt),
         metadata=dict(order.metadata),
+        webhook=None if order.webhook is None else dict(order.webhook),
     )
+
+
+def _checked(model: Model, inversion: Job, request: EditRequest) -> EditSpec:
+    spec = resolve_edit(request.method, request.parameters)
+    source = check_prompt(model, "/source_prompt", inversion.inputs["source_prompt"])
+    target = check_prompt(model, "/target_prompt", request.target_prompt)
+    check_words(spec, source, target)
+    check_pair(resolved_inversion(inversion.parameters), spec)
+    return spec
+
+
+def _check_images(uow: UnitOfWork, spec: EditSpec, *, tenant: str, picture_id: str) -> None:
+    images = {image_id: uow.images.get(tenant, image_id) for image_id in (picture_id, *spec.image_ids)}
+    for image_id in spec.image_ids:
+        if images[image_id] is None:
+            raise NotFound(f"There is no image {image_id}, which the parameters name.")
+    mask_id = None if spec.region is None else spec.region.image_id
+    picture, mask = images[picture_id], None if mask_id is None else images[mask_id]
+    if picture is not None and mask is not None:
+        check_mask(picture=(picture.width, picture.height), mask=(mask.width, mask.height))
 
 
 def _usable(inversion: Job | None, model: Model, *, inversion_id: str) -> Job:

@@ -14,7 +14,7 @@ from core.domain.prompts import Prompt
 
 
 def find_region(
-    region: Region, inversion: Inversion, source: Prompt, *, mask: npt.NDArray[np.uint8] | None
+    region: Region, inversion: Inversion, source: Prompt, *, mask: npt.NDArray[np.bool_] | None
 ) -> Bool[Tensor, "h w"]:
     """Where the edit may act, on the latent's grid.
 
@@ -22,15 +22,16 @@ def find_region(
         region: what the caller asked for.
         inversion: its word maps tell where each word acts.
         source: the sentence it was made with.
-        mask: the caller's picture in the model's square [height, width, 3], where the region is one.
+        mask: where the caller's picture is white, in the model's square [side, side], if the region is one. A cell
+            that it touches belongs to it, so that the finest line is still edited, or kept.
 
     Raises:
         InputError: WORD_NOT_IN_PROMPT.
     """
     latent = inversion.trace[0]
     if mask is not None:
-        white = torch.from_numpy(mask.copy()).to(latent.device).float().mean(-1) / 255
-        inside = F.adaptive_avg_pool2d(white[None], latent.shape[-1])[0] >= 0.5
+        white = torch.from_numpy(mask.copy()).to(latent.device)
+        inside = F.adaptive_max_pool2d(white.float()[None], latent.shape[-1])[0] > 0
     else:
         positions = [position for word in region.words for position in source.positions(word)]
         words = inversion.word_maps[:, positions].sum(-1)
