@@ -7,7 +7,7 @@ its rows. Solvers join and leave between calls. Only the engine's own thread adv
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Generic, final
 
@@ -34,10 +34,15 @@ class _Flight:
     """One solver on its way: the request it waits for, and the way back to the thread that runs it."""
 
     solver: Solver[Any]
+    place: int  # among the solvers that its caller runs together
+    events: "SimpleQueue[tuple[_Flight, Reached | Ran[Any] | BaseException]]"
     request: Request | None = None
     forwards: int = 0
     backwards: int = 0
-    events: SimpleQueue[Reached | Ran[Any] | BaseException] = field(default_factory=SimpleQueue)
+
+    def tell(self, event: "Reached | Ran[Any] | BaseException") -> None:
+        """Hands an event to the thread that waits for it."""
+        self.events.put((self, event))
 
 
 @final
@@ -60,21 +65,37 @@ class Engine:
 
         `observe` is called in the caller's thread at every finished timestep; what it raises ends this solver alone.
         """
-        flight = _Flight(solver)
-        self._tell(self._arrivals, (flight, None))
-        while True:
-            match flight.events.get():
-                case Reached() as reached:
-                    try:
-                        observe(reached)
-                    except BaseException:
-                        self._tell(self._leavers, flight)
-                        raise
-                    self._tell(self._arrivals, (flight, None))
-                case BaseException() as error:
-                    raise error
-                case ran:
-                    return ran
+        (ran,) = self.run_all([solver], lambda _, reached: observe(reached))
+        return ran
+
+    def run_all(
+        self, solvers: Sequence[Solver[Result]], observe: Callable[[int, Reached], None]
+    ) -> list[Ran[Result]]:
+        """Drives several solvers to their ends at once; they share calls like any others.
+
+        `observe` is told the solver's place too. What it raises, or a solver of these, ends them all.
+        """
+        events: SimpleQueue[tuple[_Flight, Reached | Ran[Any] | BaseException]] = SimpleQueue()
+        flights = [_Flight(solver, place, events) for place, solver in enumerate(solvers)]
+        for flight in flights:
+            self._tell(self._arrivals, (flight, None))
+        ran: dict[int, Ran[Result]] = {}
+        try:
+            while len(ran) < len(flights):
+                flight, event = events.get()
+                match event:
+                    case Reached() as reached:
+                        observe(flight.place, reached)
+                        self._tell(self._arrivals, (flight, None))
+                    case BaseException() as error:
+                        raise error
+                    case Ran() as done:
+                        ran[flight.place] = done
+        except BaseException:
+            for flight in flights:
+                self._tell(self._leavers, flight)
+            raise
+        return [ran[place] for place in range(len(flights))]
 
     def close(self) -> None:
         """Ends the engine's thread; solvers still in flight fail."""
@@ -95,7 +116,7 @@ class Engine:
             for batch in self._batches():
                 self._serve(batch)
         for flight in self._waiting:
-            flight.events.put(RuntimeError("the engine was closed"))
+            flight.tell(RuntimeError("the engine was closed"))
 
     def _admit(self) -> bool:
         """Takes in arrivals and lets go of leavers; sleeps while there is nothing to do."""
@@ -107,6 +128,8 @@ class Engine:
             closed = self._closed
         for flight in leavers:
             flight.solver.close()
+            flight.request = None
+        self._waiting = [flight for flight in self._waiting if flight.request is not None]
         for flight, answer in arrivals:
             self._advance(flight, answer)
         return not closed
@@ -132,7 +155,7 @@ class Engine:
             answers = self._call([flight.request for flight in batch])
         except Exception as error:  # noqa: BLE001 - whatever a solver's loss raises belongs to its own caller
             if len(batch) == 1:
-                batch[0].events.put(error)
+                batch[0].tell(error)
                 return
             if isinstance(error, torch.OutOfMemoryError):
                 self._max_rows = max(1, sum(map(_row_count, batch)) // 2)
@@ -159,12 +182,12 @@ class Engine:
         try:
             flight.request = flight.solver.send(answer)
         except StopIteration as stop:
-            flight.events.put(Ran(stop.value, flight.forwards, flight.backwards))
+            flight.tell(Ran(stop.value, flight.forwards, flight.backwards))
         except Exception as error:  # noqa: BLE001 - it belongs to the thread that runs this solver
-            flight.events.put(error)
+            flight.tell(error)
         else:
             if isinstance(flight.request, Reached):
-                flight.events.put(flight.request)
+                flight.tell(flight.request)
             else:
                 self._waiting.append(flight)
 
