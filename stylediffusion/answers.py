@@ -53,6 +53,21 @@ class Job(_Answer):
 
 
 @final
+class Batch(_Answer):
+    """A batch as it stood when it was read."""
+
+    id: str
+    state: str
+    total: int
+    request_counts: dict[str, int]
+
+    @property
+    def unfinished(self) -> int:
+        """Items that are not final."""
+        return sum(self.request_counts[state] for state in ("waiting", "queued", "running"))
+
+
+@final
 class Artifact(_Answer):
     """One file that a job left."""
 

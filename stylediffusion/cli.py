@@ -6,6 +6,7 @@ import sys
 import click
 
 from core.domain.errors import AppError
+from stylediffusion.commands.batch import batch
 from stylediffusion.commands.bench import bench
 from stylediffusion.commands.demo import demo
 from stylediffusion.commands.images import edit, invert
@@ -15,7 +16,7 @@ from stylediffusion.commands.parts import api, migrate, worker
 from stylediffusion.commands.up import up
 from stylediffusion.errors import ClientError, Refused
 
-_COMMANDS = (up, demo, invert, edit, methods, api, worker, migrate, keys, bench)
+_COMMANDS = (up, demo, invert, edit, batch, methods, api, worker, migrate, keys, bench)
 # What the extra `worker` installs and the web process does without.
 _EXTRA = frozenset({"accelerate", "diffusers", "jaxtyping", "safetensors", "torch", "transformers"})
 _INTERRUPTED = 130  # as shells say it

@@ -9,14 +9,14 @@ with Client("http://127.0.0.1:8000", "sk_…") as client:
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias, final
 
 import httpx
 
-from stylediffusion.answers import Artifact, Job
+from stylediffusion.answers import Artifact, Batch, Job
 from stylediffusion.errors import Fault, JobFailed, NotReachable, Refused, StillRunning
 
 Picture: TypeAlias = bytes | str | PathLike[str]  # the bytes of a PNG, JPEG or WebP, or where they lie
@@ -141,6 +141,25 @@ class Client:
         """One file: `reconstruction`, `attention` or `inversion` of an inversion, `image` or `mask` of an edit."""
         return self._send("GET", f"/jobs/{job.id}/artifacts/{name}")
 
+    def keep_image(self, image: Picture) -> str:
+        """The id of a picture that the service keeps from now on."""
+        return str(json.loads(self._post("/images", files={"image": _bytes(image)}))["id"])
+
+    def send_batch(self, lines: bytes) -> Batch:
+        """Sends lines of JSON, one edit a line; the first may be `{"batch": {…}}`."""
+        return Batch.model_validate_json(
+            self._post("/batches", content=lines, headers={"Content-Type": "application/jsonl"})
+        )
+
+    def get_batch(self, batch_id: str) -> Batch:
+        """The batch as it stands."""
+        return Batch.model_validate_json(self._send("GET", f"/batches/{batch_id}"))
+
+    def batch_results(self, batch_id: str, *, after: int = 0) -> Sequence[dict[str, Any]]:
+        """The results that follow the one with this `sequence`, as far as the batch is."""
+        answer = self._send("GET", f"/batches/{batch_id}/results", params={"after": after})
+        return [json.loads(line) for line in answer.splitlines()]
+
     def cancel(self, job: Job) -> Job:
         """Stops a job; one that is done stays as it is."""
         return Job.model_validate_json(self._post(f"/jobs/{job.id}/cancel"))
@@ -155,8 +174,9 @@ class Client:
             yield from map(Job.model_validate, page["items"])
             token = page["next_page_token"]
 
-    def _post(self, path: str, **request: Any) -> bytes:
-        return self._send("POST", path, headers={"Idempotency-Key": uuid.uuid4().hex}, **request)
+    def _post(self, path: str, *, headers: Mapping[str, str] | None = None, **request: Any) -> bytes:
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        return self._send("POST", path, headers={**key, **(headers or {})}, **request)
 
     def _send(self, method: str, path: str, **request: Any) -> bytes:
         """The body of a good answer, after as many tries as make sense."""
