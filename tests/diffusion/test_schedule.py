@@ -112,3 +112,14 @@ def test_another_noise_schedule_is_refused(change: dict[str, object]) -> None:
 def test_more_timesteps_than_the_model_was_trained_on_are_refused(timesteps: int) -> None:
     with pytest.raises(ValueError, match="between 1 and 1000"):
         Schedule.from_config(_CONFIG, timesteps)
+
+
+@pytest.mark.parametrize("prediction", Prediction)
+def test_the_right_answer_gives_the_clean_latent_back(prediction: Prediction) -> None:
+    schedule, generator = _schedule(50, 1, prediction), torch.Generator().manual_seed(0)
+    clean, noise = (torch.randn(4, 8, 8, generator=generator, dtype=torch.float64) for _ in range(2))
+
+    for timestep in (1, 500, 999):
+        answer = schedule.answer(clean, noise, timestep)
+        found = schedule.clean(schedule.noised(clean, noise, timestep), answer, timestep)
+        torch.testing.assert_close(found, clean, rtol=0, atol=1e-10)
