@@ -1,7 +1,7 @@
 """The algorithm layer as jobs see it: pictures and sentences in, files and measurements out."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import final
@@ -29,10 +29,11 @@ from core.domain.inversion_specs import DdimSpec, InversionSpec
 from core.domain.prompts import Prompt
 from core.domain.specs import Fit, Output
 from core.domain.studio import Finished, Observer, Reached
+from core.domain.variants import ONE, Variety, candidates
 from core.evaluation.quality import Evaluator
 from core.images import Image, fit_square, read_image, to_png
 from core.masks import Plane, fit_plane, white
-from core.results import EditResult, InversionResult, Results
+from core.results import EditInput, EditResult, InversionResult, Results
 
 
 @final
@@ -76,7 +77,7 @@ class ModelStudio:
         subject = self.encode(square, source)
         state = None if resume is None else load(resume)
         schedule = self.backbone.schedule(spec.timesteps)
-        inversion, metrics = self._run(invert(spec, subject, schedule, seed=seed, resume=state), observe)
+        (inversion,), metrics = self._run([invert(spec, subject, schedule, seed=seed, resume=state)], observe)
         header = Header(prompt=prompt, spec=spec, fit=fit, model=self.model.name, revision=self.model.revision)
         result = InversionResult(
             square=square,
@@ -100,24 +101,31 @@ class ModelStudio:
         images: Mapping[str, bytes],
         observe: Observer,
         resume: bytes | None,
+        variety: Variety = ONE,
     ) -> Finished:
-        """An edit's picture and the region it changed; `images` are those that the parameters name, by id."""
+        """An edit's picture and the region it changed, or the best of several in order.
+
+        `images` are those that the parameters name, by id.
+        """
         held, header = unpack_inversion(inversion, device=str(self.backbone.device))
         self._refuse_other_model(header)
         mask = _mask(spec.region, images)
         subject = self._subject(held, header, target_prompt, spec=spec, mask=mask)
         state = None if resume is None else load(resume)
         schedule = self.backbone.schedule(header.spec.timesteps)
-        edited, metrics = self._run(edit(spec, subject, schedule, seed=seed, resume=state), observe)
+        chosen = candidates(spec, header.spec, seed=seed, variety=variety)
+        solvers = [edit(one.spec, subject, schedule, seed=one.seed, resume=state) for one in chosen]
+        edited, metrics = self._run(solvers, observe)
         inside = None if mask is None or spec.region is None else mask ^ spec.region.keep
-        original = read_image(image_png)
-        result = EditResult(original=original, subject=subject, header=header, edited=edited, inside=inside)
-        return replace(self._results.of_edit(result, output=output, seed=seed), metrics=metrics)
+        given = EditInput(original=read_image(image_png), subject=subject, header=header, inside=inside)
+        results = [EditResult(candidate=one, edited=latent) for one, latent in zip(chosen, edited, strict=True)]
+        return replace(self._results.of_edits(given, results, output=output, variety=variety), metrics=metrics)
 
     def _subject(
         self, held: Inversion, header: Header, target_prompt: str, *, spec: EditSpec, mask: Plane | None
     ) -> EditSubject:
         source, target = (self._text(text) for text in (header.prompt, target_prompt))
+        sentences = spec.sentences(header.prompt, target_prompt)
         fitted = None if mask is None else fit_plane(mask, self.backbone.resolution, fit=header.fit)
         return EditSubject(
             held,
@@ -126,7 +134,7 @@ class ModelStudio:
             null=self._text("").embedding,
             guidance=header.spec.guidance,
             region=None if spec.region is None else find_region(spec.region, held, source.prompt, mask=fitted),
-            sentences={name: self._text(text).embedding for name, text in spec.sentences.items()},
+            sentences={name: self._text(text).embedding for name, text in sentences.items()},
             projections=self.backbone.projections,
         )
 
@@ -143,22 +151,31 @@ class ModelStudio:
             features=self.backbone.image_features(square),
         )
 
-    def _run(self, solver: Solver[Result], observe: Observer) -> tuple[Result, dict[str, float]]:
+    def _run(self, solvers: Sequence[Solver[Result]], observe: Observer) -> tuple[list[Result], dict[str, float]]:
         began_at = time.monotonic()
-        ran = self.engine.run(solver, self._observer(observe))
+        ran = self.engine.run_all(solvers, self._observer(observe, len(solvers)))
         seconds = time.monotonic() - began_at
-        counts = {"unet_forwards": ran.forwards, "unet_backwards": ran.backwards}
-        return ran.result, {"compute_seconds": seconds, **counts}
+        forwards, backwards = sum(one.forwards for one in ran), sum(one.backwards for one in ran)
+        metrics = {"compute_seconds": seconds, "unet_forwards": forwards, "unet_backwards": backwards}
+        return [one.result for one in ran], metrics
 
-    def _observer(self, observe: Observer) -> Callable[[requests.Reached], None]:
-        def pass_on(reached: requests.Reached) -> None:
-            state = reached.state
+    def _observer(self, observe: Observer, count: int) -> Callable[[int, requests.Reached], None]:
+        """Tells of all solvers as of one: timesteps are summed, previews are the first's.
+
+        Only one alone is checkpointed: several that learn would each need theirs at the same moment.
+        """
+        latest: dict[int, tuple[int, int]] = {}
+
+        def pass_on(place: int, reached: requests.Reached) -> None:
+            latest[place] = reached.done, reached.total
+            done, total = (sum(part) for part in zip(*latest.values(), strict=True))
+            state = reached.state if count == 1 else None
             observe(
                 Reached(
-                    timestep=reached.done,
-                    timesteps=reached.total,
+                    timestep=done,
+                    timesteps=total + reached.total * (count - len(latest)),
                     checkpoint=None if state is None else lambda: save(_contiguous(state())),
-                    preview=lambda: to_png(self.backbone.decode(reached.latents)),
+                    preview=None if place else lambda: to_png(self.backbone.decode(reached.latents)),
                 )
             )
 

@@ -11,8 +11,10 @@ from core.domain.edit_specs import (
     MasaCtrlSpec,
     P2PlusSpec,
     P2pSpec,
+    Pix2PixZeroSpec,
     PlugAndPlaySpec,
     SdEditSpec,
+    StyleTransferSpec,
     WordSwapSpec,
 )
 from core.domain.inversion_specs import (
@@ -61,11 +63,15 @@ def cost_of_inversion(spec: InversionSpec) -> Cost:
             return Cost(unet_forwards=branches * spec.sampled, unet_backwards=0)
 
 
-def cost_of_edit(spec: EditSpec, *, timesteps: int) -> Cost:
+def cost_of_edit(spec: EditSpec, *, timesteps: int) -> Cost:  # noqa: PLR0911 - one return a method
     """Both branches of the target, and of the source where its attention is read."""
     match spec:
         case WordSwapSpec():
             return Cost(unet_forwards=2 * timesteps, unet_backwards=0)
+        case Pix2PixZeroSpec():
+            guided = spec.guidance_rate > 0
+            # The source's row without gradient, the target's with it, and both branches again.
+            return Cost(unet_forwards=(4 if guided else 2) * timesteps, unet_backwards=timesteps if guided else 0)
         case P2pSpec() | P2PlusSpec():
             return Cost(unet_forwards=4 * timesteps, unet_backwards=0)
         case MasaCtrlSpec():
@@ -75,13 +81,14 @@ def cost_of_edit(spec: EditSpec, *, timesteps: int) -> Cost:
         case ImagicSpec():
             descents = spec.embedding_steps + spec.weight_steps
             return Cost(unet_forwards=descents + 2 * timesteps, unet_backwards=descents)
-        case PlugAndPlaySpec():
+        case PlugAndPlaySpec() | StyleTransferSpec():
             return Cost(unet_forwards=2 * timesteps + _lent(spec, timesteps), unet_backwards=0)
 
 
 def _lent(spec: Lending, timesteps: int) -> int:
-    """The timesteps at which the picture that lends its layout is evaluated."""
-    return max(int(spec.feature_window * timesteps), int(spec.self_window * timesteps))
+    """The passes of the picture that lends its layout, inside its windows; a second picture is traced first."""
+    traced = timesteps if isinstance(spec, StyleTransferSpec) else 0
+    return traced + max(int(spec.feature_window * timesteps), int(spec.self_window * timesteps))
 
 
 def inner_budgets(spec: Optimisation) -> tuple[int, ...]:

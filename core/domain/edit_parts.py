@@ -12,8 +12,10 @@ Word = Annotated[str, Field(min_length=1, max_length=64)]
 Words = Annotated[tuple[Word, ...], Field(max_length=16)]
 # No tokenizer reads a longer one, and PostgreSQL keeps every character but U+0000.
 Sentence = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
+Sentences = Annotated[tuple[Sentence, ...], Field(max_length=256)]
+Phrase = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
 Rate = Annotated[float, Field(gt=0.0, le=0.1), NotBool]
-ImageId = Annotated[str, Field(min_length=1, max_length=128)]
+ImageId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
 
 
 class EditMethod(StrEnum):
@@ -26,6 +28,8 @@ class EditMethod(StrEnum):
     MASACTRL = "masactrl"
     IMAGIC = "imagic"
     PLUG_AND_PLAY = "plug_and_play"
+    STYLE_TRANSFER = "style_transfer"
+    PIX2PIX_ZERO = "pix2pix_zero"
 
 
 class CrossRule(StrEnum):
@@ -70,9 +74,8 @@ class Regional(Spec):
         """The pictures that the parameters name."""
         return () if self.region is None or self.region.image_id is None else (self.region.image_id,)
 
-    @property
-    def sentences(self) -> Mapping[str, str]:
-        """The sentences that the parameters hold, by the path of each below the parameters."""
+    def sentences(self, source: str, target: str) -> Mapping[str, str]:
+        """What has to be encoded besides the two prompts, by the path of each sentence below the parameters."""
         return {}
 
 

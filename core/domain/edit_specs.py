@@ -1,11 +1,25 @@
 """The parameters of every edit method."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from core.domain.edit_parts import Blend, CrossRule, EditMethod, MaskAware, Rate, Regional, Sentence, Swap, Word
+from core.domain.directions import differing_phrases, sentences_about
+from core.domain.edit_parts import (
+    Blend,
+    CrossRule,
+    EditMethod,
+    ImageId,
+    MaskAware,
+    Phrase,
+    Rate,
+    Regional,
+    Sentence,
+    Sentences,
+    Swap,
+    Word,
+)
 from core.domain.specs import Fraction, NotBool
 from core.domain.validation import validate
 
@@ -80,8 +94,7 @@ class Lending(Swap):
         '"ugly, blurry, black, low res, unrealistic".',
     )
 
-    @property
-    def sentences(self) -> Mapping[str, str]:
+    def sentences(self, source: str, target: str) -> Mapping[str, str]:
         """The negative prompt, where there is one."""
         return {"negative_prompt": self.negative_prompt} if self.negative_prompt else {}
 
@@ -93,6 +106,28 @@ class PlugAndPlaySpec(Lending):
     """
 
     method: Literal[EditMethod.PLUG_AND_PLAY] = EditMethod.PLUG_AND_PLAY
+
+
+class StyleTransferSpec(Lending):
+    """A second picture, the content, is sampled with the values that were learned from the inversion's, the style.
+
+    The target prompt says what the result shows. Source: Li et al. 2023, arXiv 2303.15649, section 5.2, which tells no
+    layers or timesteps: these are plug-and-play's.
+    """
+
+    method: Literal[EditMethod.STYLE_TRANSFER] = EditMethod.STYLE_TRANSFER
+    content_image_id: ImageId = Field(..., description="An image of POST /images: the content. The result is its size.")
+    content_prompt: Sentence = Field("", description="What the content shows; it is inverted with this sentence.")
+    region: None = Field(None, description="The whole of the content takes the style.")
+
+    @property
+    def image_ids(self) -> tuple[str, ...]:
+        """The content."""
+        return (self.content_image_id,)
+
+    def sentences(self, source: str, target: str) -> Mapping[str, str]:
+        """The content's, and the negative prompt where there is one."""
+        return {"content_prompt": self.content_prompt, **super().sentences(source, target)}
 
 
 class ImagicSpec(Regional):
@@ -134,7 +169,55 @@ class MasaCtrlSpec(Swap):
     )
 
 
-_Any = WordSwapSpec | P2pSpec | P2PlusSpec | SdEditSpec | MasaCtrlSpec | PlugAndPlaySpec | ImagicSpec
+class Pix2PixZeroSpec(Swap):
+    """The source's embedding moved along a direction, its attention held by a gradient to the latent.
+
+    The direction leads from the mean embedding of sentences about the source to that of sentences about the target.
+    Source: Parmar et al. 2023, arXiv 2302.03027, sections 3.1 and 3.3.
+    """
+
+    method: Literal[EditMethod.PIX2PIX_ZERO] = EditMethod.PIX2PIX_ZERO
+    source_phrase: Phrase | None = Field(
+        None, description="What becomes something else; left out: the words of the source prompt that differ."
+    )
+    target_phrase: Phrase | None = Field(
+        None, description="What it becomes; left out: the words of the target prompt that differ."
+    )
+    source_sentences: Sentences = Field(
+        (), description="Sentences about the source; left out: made of source_phrase by templates."
+    )
+    target_sentences: Sentences = Field(
+        (), description="Sentences about the target; left out: made of target_phrase by templates."
+    )
+    guidance_rate: Annotated[float, Field(ge=0.0, le=10.0), NotBool] = Field(
+        0.1, description="How far each timestep's gradient draws the latent to the source's attention; 0: not at all."
+    )
+
+    def sentences(self, source: str, target: str) -> Mapping[str, str]:
+        ours, theirs = self.sentence_sets(source, target)
+        named = {"source_sentences": ours, "target_sentences": theirs}
+        return {f"{name}/{n}": text for name, texts in named.items() for n, text in enumerate(texts)}
+
+    def sentence_sets(self, source: str, target: str) -> tuple[Sequence[str], Sequence[str]]:
+        """The sentences about the source and those about the target, for the two prompts of an edit."""
+        ours, theirs = differing_phrases(source, target)
+        return (
+            self.source_sentences or sentences_about(self.source_phrase or ours),
+            self.target_sentences or sentences_about(self.target_phrase or theirs),
+        )
+
+
+_Any = (
+    WordSwapSpec
+    | P2pSpec
+    | P2PlusSpec
+    | SdEditSpec
+    | MasaCtrlSpec
+    | PlugAndPlaySpec
+    | StyleTransferSpec
+    | ImagicSpec
+    | Pix2PixZeroSpec
+)
 EditSpec = Annotated[_Any, Field(discriminator="method")]
 
 _EDITS: TypeAdapter[EditSpec] = TypeAdapter(EditSpec)

@@ -1,7 +1,8 @@
 """Every inversion and editing method that can be asked for, with where it was published."""
 
-from dataclasses import dataclass
-from typing import final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
 
 from core.domain.edit_parts import EditMethod
 from core.domain.edit_specs import (
@@ -9,8 +10,10 @@ from core.domain.edit_specs import (
     MasaCtrlSpec,
     P2PlusSpec,
     P2pSpec,
+    Pix2PixZeroSpec,
     PlugAndPlaySpec,
     SdEditSpec,
+    StyleTransferSpec,
     WordSwapSpec,
 )
 from core.domain.inversion_specs import (
@@ -43,11 +46,12 @@ class Citation:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """One method and the parameters it takes."""
+    """One method and the parameters it takes; `needs` is an example of those that have no default."""
 
     name: InversionMethod | EditMethod
     spec: type[Spec]
     citation: Citation
+    needs: Mapping[str, Any] = field(default_factory=dict)
 
 
 _DDIM = Citation(authors="Song et al.", title="Denoising Diffusion Implicit Models", year=2021, arxiv="2010.02502")
@@ -144,5 +148,12 @@ EDIT_METHODS = (
     Method(name=EditMethod.SDEDIT, spec=SdEditSpec, citation=_SDEDIT),
     Method(name=EditMethod.MASACTRL, spec=MasaCtrlSpec, citation=_MASACTRL),
     Method(name=EditMethod.PLUG_AND_PLAY, spec=PlugAndPlaySpec, citation=_PLUG_AND_PLAY),
+    Method(
+        name=EditMethod.STYLE_TRANSFER,
+        spec=StyleTransferSpec,
+        citation=_STYLEDIFFUSION,
+        needs={"content_image_id": "img_content"},
+    ),
+    Method(name=EditMethod.PIX2PIX_ZERO, spec=Pix2PixZeroSpec, citation=_PIX2PIX_ZERO),
     Method(name=EditMethod.IMAGIC, spec=ImagicSpec, citation=_IMAGIC),
 )

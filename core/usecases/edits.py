@@ -5,12 +5,14 @@ from datetime import timedelta
 
 from core.domain.catalogue import Model
 from core.domain.compatibility import check_pair
+from core.domain.edit_parts import EditMethod
 from core.domain.edit_specs import EditSpec, resolve_edit
 from core.domain.errors import Conflict, ErrorCode, FieldError, InputError, NotFound
 from core.domain.ids import new_job_id
 from core.domain.inversion_specs import resolved_inversion
 from core.domain.job import Job, JobKind, JobState
 from core.domain.ports import Database, UnitOfWork, WakeUps
+from core.domain.variants import check_variety
 from core.usecases.checks import check_mask, check_prompt, check_words, prompt_warnings
 from core.usecases.inversions import draft_inversion, share_inversion
 from core.usecases.limits import check_limits
@@ -76,14 +78,7 @@ def add_edit(uow: UnitOfWork, model: Model, *, order: Order, request: EditReques
 
 def draft_edit(uow: UnitOfWork, model: Model, inversion: Job, *, order: Order, request: EditRequest) -> Job:
     """The job a request would make, every parameter resolved; nothing is kept."""
-    spec = resolve_edit(request.method, request.parameters)
-    source = check_prompt(model, "/source_prompt", inversion.inputs["source_prompt"])
-    target = check_prompt(model, "/target_prompt", request.target_prompt)
-    check_words(spec, source, target)
-    for name, text in spec.sentences.items():
-        check_prompt(model, f"/parameters/{name}", text)
-    check_pair(resolved_inversion(inversion.parameters), spec)
-    _check_images(uow, spec, tenant=order.tenant, picture_id=inversion.inputs["image_id"])
+    spec = _checked(uow, model, inversion, request=request)
     now = uow.now()
     return Job(
         id=new_job_id(JobKind.EDIT),
@@ -96,6 +91,7 @@ def draft_edit(uow: UnitOfWork, model: Model, inversion: Job, *, order: Order, r
             **inversion.inputs,
             "target_prompt": request.target_prompt,
             "output": request.output.value,
+            **request.variety.to_inputs(),
         },
         parameters=spec.model_dump(mode="json"),
         model=inversion.model,
@@ -113,17 +109,22 @@ def draft_edit(uow: UnitOfWork, model: Model, inversion: Job, *, order: Order, r
     )
 
 
-def _checked(model: Model, inversion: Job, request: EditRequest) -> EditSpec:
-    spec = resolve_edit(request.method, request.parameters)
+def _checked(uow: UnitOfWork, model: Model, inversion: Job, *, request: EditRequest) -> EditSpec:
+    spec = resolve_edit(request.method or EditMethod.P2PLUS, request.parameters)
+    check_variety(spec, request.variety)
     source = check_prompt(model, "/source_prompt", inversion.inputs["source_prompt"])
     target = check_prompt(model, "/target_prompt", request.target_prompt)
     check_words(spec, source, target)
+    for name, text in spec.sentences(source.text, target.text).items():
+        check_prompt(model, f"/parameters/{name}", text)
     check_pair(resolved_inversion(inversion.parameters), spec)
+    _check_images(uow, spec, inversion)
     return spec
 
 
-def _check_images(uow: UnitOfWork, spec: EditSpec, *, tenant: str, picture_id: str) -> None:
-    images = {image_id: uow.images.get(tenant, image_id) for image_id in (picture_id, *spec.image_ids)}
+def _check_images(uow: UnitOfWork, spec: EditSpec, inversion: Job) -> None:
+    picture_id = inversion.inputs["image_id"]
+    images = {image_id: uow.images.get(inversion.tenant, image_id) for image_id in (picture_id, *spec.image_ids)}
     for image_id in spec.image_ids:
         if images[image_id] is None:
             raise NotFound(f"There is no image {image_id}, which the parameters name.")

@@ -1,10 +1,12 @@
 """Every edit method by its specification."""
 
 from core.diffusion.editing.imagic import sample_imagic
+from core.diffusion.editing.pix2pix_zero import sample_directed
 from core.diffusion.editing.plans import plan_edit, value_stop
 from core.diffusion.editing.plug_and_play import sample_plug_and_play
 from core.diffusion.editing.sampling import sample_plan
 from core.diffusion.editing.sdedit import sample_noised
+from core.diffusion.editing.style_transfer import transfer_style
 from core.diffusion.editing.subject import Edited, EditSubject
 from core.diffusion.requests import Solver, Tensors
 from core.diffusion.schedule import Schedule
@@ -14,8 +16,10 @@ from core.domain.edit_specs import (
     MasaCtrlSpec,
     P2PlusSpec,
     P2pSpec,
+    Pix2PixZeroSpec,
     PlugAndPlaySpec,
     SdEditSpec,
+    StyleTransferSpec,
     WordSwapSpec,
 )
 
@@ -47,7 +51,11 @@ def edit(
             return sample_plan(plan, subject, schedule, value_stop=value_stop(spec, timesteps))
         case SdEditSpec():
             return sample_noised(spec, subject, schedule, seed=seed)
+        case Pix2PixZeroSpec():
+            return sample_directed(spec, subject, schedule)
         case PlugAndPlaySpec():
             return sample_plug_and_play(spec, subject, schedule)
+        case StyleTransferSpec():
+            return transfer_style(spec, subject, schedule)
         case ImagicSpec():
             return sample_imagic(spec, subject, schedule, seed=seed, resume=resume)

@@ -67,16 +67,16 @@ def autocorrelation(noise: Float[Tensor, "c side side"], *, generator: Generator
     noise's power as correlation. The pyramid ends at an eighth of the latent's side (64, 32, 16, 8), or at 4.
     """
     total, coarsest = noise.new_zeros(()), max(4, noise.shape[-1] // 8)
-    for channel in noise:
-        level = channel[None]
-        while True:
-            distance = int(torch.randint(1, level.shape[-1] // 2, (), generator=generator))
-            for axis in (-2, -1):
-                total = total + (level * level.roll(distance, dims=axis)).mean() ** 2
-            if level.shape[-1] <= coarsest:
-                break
-            level = F.avg_pool2d(level, 2)
-    return total
+    while True:
+        side = noise.shape[-1]
+        distances = torch.randint(1, side // 2, (len(noise), 1), generator=generator)
+        places = ((torch.arange(side) - distances) % side).to(noise.device)
+        for rolled in (noise, noise.mT):
+            other = rolled.gather(2, places[:, None].expand(rolled.shape))
+            total = total + (rolled * other).mean((1, 2)).square().sum()
+        if side <= coarsest:
+            return total
+        noise = F.avg_pool2d(noise, 2)
 
 
 def divergence(noise: Float[Tensor, "c side side"]) -> Float[Tensor, ""]:
