@@ -59,16 +59,28 @@ SPECS: dict[str, InversionSpec] = {
 
 
 def edit_of(
-    backbone: Backbone, inversion: Inversion, *, target: str = TARGET, source: str = SOURCE, guidance: float = 3.0
+    backbone: Backbone,
+    inversion: Inversion,
+    *,
+    target: str = TARGET,
+    source: str = SOURCE,
+    guidance: float = 3.0,
+    spec: EditSpec | None = None,
 ) -> EditSubject:
-    """What an editor is given to turn `SOURCE` into `TARGET`."""
-    ours, theirs, nothing = (backbone.vocabulary.parse(text) for text in (source, target, ""))
+    """What an editor is given to turn `SOURCE` into `TARGET`, with the sentences of its specification."""
+
+    def read(sentence: str) -> Text:
+        prompt = backbone.vocabulary.parse(sentence)
+        return Text(prompt, backbone.encode_text(prompt).to(inversion.path))
+
+    sentences = {} if spec is None else spec.sentences(source, target)
     return EditSubject(
         inversion,
-        source=Text(ours, backbone.encode_text(ours).to(inversion.path)),
-        target=Text(theirs, backbone.encode_text(theirs).to(inversion.path)),
-        null=backbone.encode_text(nothing).to(inversion.path),
+        source=read(source),
+        target=read(target),
+        null=read("").embedding,
         guidance=guidance,
+        sentences={name: read(sentence).embedding for name, sentence in sentences.items()},
         projections=backbone.projections,
     )
 
