@@ -48,6 +48,13 @@ class Settings(BaseSettings):
     )
     max_attempts: Annotated[int, Field(ge=1, le=20)] = Field(3, description="Lost attempts before a job is POISON.")
     retention_days: Annotated[float, Field(gt=0)] = Field(30, description="How long artifacts are kept.")
+    requests_per_minute: Annotated[int, Field(ge=1)] = Field(6000, description="Of one tenant, unless it has its own.")
+    max_unfinished_jobs: Annotated[int, Field(ge=1)] = Field(
+        10_000, description="Of one tenant, batches aside, unless it has its own."
+    )
+    compute_seconds_per_day: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Of one tenant, unless it has its own; unset: as many as there are."
+    )
     outbound_seconds: Seconds = Field(20, description="The most a URL of a caller's may take, fetched or called.")
     outbound_http: bool = Field(False, description="Also http:// for URLs of callers; without it https:// alone.")
     outbound_networks: str | None = Field(

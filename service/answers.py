@@ -108,11 +108,13 @@ def replay(call: Call, fingerprint: str) -> Response | None:
     return JSONResponse(record.body, record.status, headers=headers)
 
 
-def answer_once(call: Call, fingerprint: str, *, status: int, body: dict[str, Any]) -> Response:
-    """The answer to a request that may safely be done twice; kept where it carries a key."""
+def answer_once(
+    call: Call, fingerprint: str, *, status: int, body: dict[str, Any], told_once: dict[str, Any] | None = None
+) -> Response:
+    """The answer to a request that may safely be done twice; kept where it carries a key, but for what is told once."""
     if call.wish.idempotency_key is not None:
         keep_answer(call.ports.database, record(call, fingerprint, status=status, body=body))
-    return JSONResponse(body, status)
+    return JSONResponse({**body, **(told_once or {})}, status)
 
 
 def is_known(request: Request, etag: str) -> bool:

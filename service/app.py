@@ -9,15 +9,16 @@ from fastapi import FastAPI
 
 from core.settings import Settings
 from core.usecases.events import find_news
-from core.wiring import build_database, build_model, build_store, build_wakeups
+from core.wiring import build_database, build_model, build_store, build_wakeups, build_web
 from service.background import running
 from service.body_limit import BodyLimit
 from service.dependencies import Ports, State
 from service.failures import add_failure_handlers
+from service.limits import RateLimitHeaders, RateLimits
 from service.metrics import Measured, Metrics
 from service.openapi import add_openapi
 from service.request_ids import RequestIds
-from service.routes import batches, catalogue, edits, health, images, inversions, jobs
+from service.routes import batches, catalogue, edits, health, images, inversions, jobs, tenants, uploads, webhooks
 from service.waiting import Poller
 
 
@@ -35,6 +36,7 @@ def create_app(settings: Settings, *, build: Callable[[Settings], Ports] | None 
             async with running(ports):
                 yield State(ports=ports, metrics=Metrics(ports.database))
         finally:
+            ports.web.close()
             ports.database.close()
 
     app = FastAPI(
@@ -47,10 +49,11 @@ def create_app(settings: Settings, *, build: Callable[[Settings], Ports] | None 
     )
     # The last added is the outermost.
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, larger={"/batches": settings.max_batch_bytes})
+    app.add_middleware(RateLimitHeaders)
     app.add_middleware(Measured)
     app.add_middleware(RequestIds)
     add_failure_handlers(app)
-    for module in (images, inversions, edits, jobs, batches, catalogue, health):
+    for module in (images, uploads, inversions, edits, jobs, batches, webhooks, catalogue, tenants, health):
         app.include_router(module.router)
     add_openapi(app)
     return app
@@ -70,4 +73,6 @@ def build_ports(settings: Settings) -> Ports:
         wakeups=build_wakeups(settings),
         model=build_model(settings),
         poller=Poller(partial(find_news, database)),
+        web=build_web(settings),
+        rate_limits=RateLimits(settings),
     )

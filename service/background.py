@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from core.domain.errors import AppError
 from core.usecases.sweep import sweep
 from core.usecases.tending import tend_batches
+from service.deliveries import Deliveries
 from service.dependencies import Ports
 
 _LOG: structlog.stdlib.BoundLogger = structlog.get_logger("service")
@@ -26,7 +27,8 @@ async def running(ports: Ports) -> AsyncIterator[None]:
     loops = (ports.poller.look, 0.0), (partial(_sweep, ports), seconds), (partial(_tend, ports), seconds)
     tasks = [asyncio.create_task(_for_ever(work, pause_seconds=pause)) for work, pause in loops]
     try:
-        yield
+        with Deliveries(ports.database, ports.web):
+            yield
     finally:
         for task in tasks:
             task.cancel()

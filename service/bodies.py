@@ -18,7 +18,7 @@ from service.schemas.fields import Body
 BodyModel = TypeVar("BodyModel", bound=Body)
 
 # A multipart field is text; of these the text is JSON.
-_JSON_FIELDS = frozenset({"image", "inversion", "metadata", "parameters"})
+_JSON_FIELDS = frozenset({"image", "inversion", "metadata", "parameters", "webhook"})
 _FILE = "image"
 _MAX_FORM_FIELDS = 32
 _MAX_FIELD_BYTES = 2**16

@@ -3,20 +3,23 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, TypedDict, cast, final
+from typing import Annotated, Any, TypedDict, cast, final
 
 from fastapi import Depends, Header, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator
 
-from core.domain.access import ApiKey
 from core.domain.catalogue import Model
 from core.domain.errors import AppError, ErrorCode, NotFound
 from core.domain.ports import Database, ObjectStore, WakeUps
+from core.domain.tenants import Caller, Tenant
+from core.domain.web import Web
 from core.settings import Settings
 from core.usecases.idempotency import parse_key
 from core.usecases.keys import Scope, authenticate
+from core.usecases.limits import Limits
 from core.usecases.requests import Order, Remember
+from service.limits import RateLimits, limits_of
 from service.metrics import Metrics
 from service.waiting import Poller
 
@@ -26,6 +29,10 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait(?:\s*=\s*\"?(\d{1,9})\"?)?\s*(?:$|[,;])", 
 _JOB_ID = re.compile(r"(inv|edt)_[0-9a-v]{26}")
 _BATCH_ID = re.compile(r"bat_[0-9a-v]{26}")
 _IMAGE_ID = re.compile(r"img_[0-9a-v]{26}")
+KEY_ID = re.compile(r"key_[0-9a-v]{26}")
+UPLOAD_ID = re.compile(r"upl_[0-9a-v]{26}")
+ENDPOINT_ID = re.compile(r"whe_[0-9a-v]{26}")
+DELIVERY_ID = re.compile(r"msg_[0-9a-v]{26}")
 
 
 @final
@@ -39,6 +46,8 @@ class Ports:
     wakeups: WakeUps
     model: Model
     poller: Poller
+    web: Web
+    rate_limits: RateLimits
 
 
 @final
@@ -68,32 +77,36 @@ def get_caller(
     request: Request,
     ports: UsedPorts,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
-) -> ApiKey:
-    """The key in the Authorization header."""
+) -> Caller:
+    """Whose key is in the Authorization header, if he may ask so often."""
     if credentials is None:
         raise AppError(ErrorCode.UNAUTHENTICATED, "Send the header `Authorization: Bearer sk_…`.")
-    key = authenticate(ports.database, credentials.credentials)
-    request.state.tenant = key.tenant  # for the log
-    return key
+    caller = authenticate(ports.database, credentials.credentials)
+    request.state.tenant = caller.tenant.name  # for the log
+    limits = limits_of(ports.settings, caller.tenant)
+    request.state.left = ports.rate_limits.take(caller.tenant.name, limits.requests_per_minute)
+    return caller
 
 
-def holding(scope: Scope) -> Callable[[ApiKey], ApiKey]:
+def holding(scope: Scope) -> Callable[[Caller], Caller]:
     """The dependency that lets only keys with this scope pass."""
 
-    def check(key: Annotated[ApiKey, Depends(get_caller)]) -> ApiKey:
-        if scope not in key.scopes:
+    def check(caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
+        if scope not in caller.key.scopes:
             raise AppError(ErrorCode.SCOPE_MISSING, f"This API key lacks the scope {scope}.", scope=scope)
-        return key
+        return caller
 
     return check
 
 
 def is_listed_id(text: str) -> bool:
-    """Whether this could be the id of a job or a batch of ours."""
-    return any(pattern.fullmatch(text) for pattern in (_JOB_ID, _BATCH_ID))
+    """Whether this could be the id of something of ours that is listed."""
+    return any(pattern.fullmatch(text) for pattern in (_JOB_ID, _BATCH_ID, DELIVERY_ID, KEY_ID))
 
 
-def _known_form(pattern: re.Pattern[str], noun: str) -> Callable[[str], str]:
+def known_form(pattern: re.Pattern[str], noun: str) -> Callable[[str], str]:
+    """The check of an id in a path."""
+
     def check(given: str) -> str:
         # What cannot be an id of ours is not there, like any other id that is not.
         if not pattern.fullmatch(given):
@@ -103,12 +116,12 @@ def _known_form(pattern: re.Pattern[str], noun: str) -> Callable[[str], str]:
     return check
 
 
-JobId = Annotated[str, Path(examples=["inv_06g8q2vd7tqk5c3h0f9sm1n4bo"]), AfterValidator(_known_form(_JOB_ID, "job"))]
+JobId = Annotated[str, Path(examples=["inv_06g8q2vd7tqk5c3h0f9sm1n4bo"]), AfterValidator(known_form(_JOB_ID, "job"))]
 BatchId = Annotated[
-    str, Path(examples=["bat_06g8q2vd7tqk5c3h0f9sm1n4bo"]), AfterValidator(_known_form(_BATCH_ID, "batch"))
+    str, Path(examples=["bat_06g8q2vd7tqk5c3h0f9sm1n4bo"]), AfterValidator(known_form(_BATCH_ID, "batch"))
 ]
 ImageId = Annotated[
-    str, Path(examples=["img_06g8q2vd7tqk5c3h0f9sm1n4bo"]), AfterValidator(_known_form(_IMAGE_ID, "image"))
+    str, Path(examples=["img_06g8q2vd7tqk5c3h0f9sm1n4bo"]), AfterValidator(known_form(_IMAGE_ID, "image"))
 ]
 
 
@@ -149,36 +162,64 @@ class Call:
 
     request: Request
     ports: Ports
-    tenant: str
+    owner: Tenant
     wish: Wish = field(default_factory=Wish)
 
-    def order(self, *, metadata: Mapping[str, str] | None = None, remember: Remember | None = None) -> Order:
+    @property
+    def tenant(self) -> str:
+        """The caller's."""
+        return self.owner.name
+
+    @property
+    def limits(self) -> Limits:
+        """What holds for the caller's tenant."""
+        return limits_of(self.ports.settings, self.owner)
+
+    def order(
+        self,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        webhook: Mapping[str, Any] | None = None,
+        remember: Remember | None = None,
+    ) -> Order:
         """What every submission of this call carries."""
         return Order(
             tenant=self.tenant,
             metadata=metadata or {},
+            webhook=webhook,
+            limits=self.limits,
             remember=remember,
             deadline_seconds=self.wish.deadline_seconds,
             max_attempts=self.ports.settings.max_attempts,
         )
 
 
-def _reading(request: Request, ports: UsedPorts, key: Annotated[ApiKey, Depends(holding(Scope.JOBS_READ))]) -> Call:
-    return Call(request=request, ports=ports, tenant=key.tenant)
+def _reading(request: Request, ports: UsedPorts, caller: Annotated[Caller, Depends(holding(Scope.JOBS_READ))]) -> Call:
+    return Call(request=request, ports=ports, owner=caller.tenant)
 
 
-def _writing(request: Request, ports: UsedPorts, key: Annotated[ApiKey, Depends(holding(Scope.JOBS_WRITE))]) -> Call:
-    return Call(request=request, ports=ports, tenant=key.tenant)
+def _writing(request: Request, ports: UsedPorts, caller: Annotated[Caller, Depends(holding(Scope.JOBS_WRITE))]) -> Call:
+    return Call(request=request, ports=ports, owner=caller.tenant)
 
 
 def _posting_batches(
     request: Request,
     ports: UsedPorts,
     *,
-    key: Annotated[ApiKey, Depends(holding(Scope.BATCHES_WRITE))],
+    caller: Annotated[Caller, Depends(holding(Scope.BATCHES_WRITE))],
     wish: Annotated[Wish, Depends(read_wish)],
 ) -> Call:
-    return Call(request=request, ports=ports, tenant=key.tenant, wish=wish)
+    return Call(request=request, ports=ports, owner=caller.tenant, wish=wish)
+
+
+def _administering(
+    request: Request, ports: UsedPorts, caller: Annotated[Caller, Depends(holding(Scope.ADMIN))]
+) -> Call:
+    return Call(request=request, ports=ports, owner=caller.tenant)
+
+
+def _posting_admin(call: Annotated[Call, Depends(_administering)], wish: Annotated[Wish, Depends(read_wish)]) -> Call:
+    return replace(call, wish=wish)
 
 
 def _posting(call: Annotated[Call, Depends(_writing)], wish: Annotated[Wish, Depends(read_wish)]) -> Call:
@@ -187,5 +228,7 @@ def _posting(call: Annotated[Call, Depends(_writing)], wish: Annotated[Wish, Dep
 
 Reading = Annotated[Call, Depends(_reading)]
 Writing = Annotated[Call, Depends(_writing)]
+Administering = Annotated[Call, Depends(_administering)]
+PostingAdmin = Annotated[Call, Depends(_posting_admin)]
 Posting = Annotated[Call, Depends(_posting)]
 PostingBatches = Annotated[Call, Depends(_posting_batches)]

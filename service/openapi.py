@@ -11,6 +11,9 @@ from service.problems import Problem
 from service.schemas.batch_requests import BatchItem, CreateBatch
 from service.schemas.fields import Body
 from service.schemas.requests import CreateEdit, CreateImage, CreateInversion
+from service.schemas.tenants import CreateKey, RotateKey, TenantSettings
+from service.schemas.uploads import CreateUpload
+from service.schemas.webhooks import CreateEndpoint
 
 _DESCRIPTION = """Edits photographs by words.
 
@@ -18,7 +21,10 @@ Send an image and a sentence that describes it (an inversion), then other senten
 background: read them by id, wait with `?wait=`, or list them. Errors are RFC 9457 problems with a stable `code`.
 """
 _REF = "#/components/schemas/{model}"
-_BODIES = (CreateImage, CreateInversion, CreateEdit, CreateBatch, BatchItem)
+_BODIES = (
+    *(CreateImage, CreateInversion, CreateEdit, CreateBatch, BatchItem),
+    *(CreateUpload, CreateEndpoint, CreateKey, RotateKey, TenantSettings),
+)
 
 
 def request_body(model: type[Body], *, multipart: bool = False, lines: Sequence[str] = ()) -> dict[str, Any]:
@@ -69,7 +75,7 @@ def _form(model: type[Body]) -> dict[str, Any]:
     properties: dict[str, Any] = {"image": {"type": "string", "format": "binary"}}
     required = ["image"] if model is not CreateEdit else []
     for name, field in model.model_fields.items():
-        if name in {"image", "base64"}:
+        if name in {"image", "base64", "upload_id", "url"}:
             continue
         properties[name] = {"type": "string", "description": field.description or "See the JSON form."}
         if field.is_required():

@@ -8,16 +8,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from core.domain.access import ApiKey
 from core.domain.batch import Batch, BatchFilter
 from core.domain.errors import AppError, ErrorCode
 from core.domain.job import Job
 from core.domain.ports import JobFilter
+from core.domain.tenants import KeyFilter
+from core.domain.webhooks import Delivery, DeliveryFilter
 from service.dependencies import is_listed_id
 
-Query: TypeAlias = JobFilter | BatchFilter
+Query: TypeAlias = JobFilter | BatchFilter | DeliveryFilter | KeyFilter
+Row: TypeAlias = Job | Batch | Delivery | ApiKey
 
 
-def token_after(last: Job | Batch, query: Query) -> str:
+def token_after(last: Row, query: Query) -> str:
     """The token of the page that follows this row."""
     content = json.dumps([last.created_at.isoformat(), last.id, _digest(query)])
     return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
@@ -38,6 +42,26 @@ def place_of(token: str, query: Query) -> tuple[datetime, str]:
     if digest != _digest(query) or not is_listed_id(place[1]):
         raise _refused()
     return place
+
+
+def token_after_name(name: str) -> str:
+    """The token of the page that follows this name in a list by name."""
+    return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
+
+
+def name_of(token: str) -> str:
+    """The name that the page comes after.
+
+    Raises:
+        AppError: INVALID_PAGE_TOKEN.
+    """
+    try:
+        name = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
+    except (binascii.Error, ValueError) as error:
+        raise _refused() from error
+    if not name or "\x00" in name:
+        raise _refused()
+    return name
 
 
 def _digest(query: Query) -> str:

@@ -8,7 +8,7 @@ from typing import Any, final
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.domain.errors import AppError, ErrorCode, FieldError
+from core.domain.errors import AppError, ErrorCode, Exhausted, FieldError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -75,7 +75,7 @@ PROBLEMS: Mapping[ErrorCode, ProblemKind] = {
 
 # What any operation may answer, and what any that asks for a key.
 _ALWAYS = (ErrorCode.INTERNAL, ErrorCode.DEPENDENCY_DOWN)
-_WITH_A_KEY = (ErrorCode.UNAUTHENTICATED, ErrorCode.SCOPE_MISSING)
+_WITH_A_KEY = (ErrorCode.UNAUTHENTICATED, ErrorCode.SCOPE_MISSING, ErrorCode.RATE_LIMITED)
 
 
 @final
@@ -131,16 +131,28 @@ def render(error: AppError, *, path: str, request_id: str) -> JSONResponse:
     }
     if error.errors:
         content["errors"] = [_fault(fault) for fault in error.errors]
-    return JSONResponse(content, kind.status.value, headers=_headers(kind), media_type=MEDIA_TYPE)
+    return JSONResponse(content, kind.status.value, headers=_headers(error), media_type=MEDIA_TYPE)
 
 
 def _fault(fault: FieldError) -> dict[str, str]:
     return {"pointer": fault.pointer, "detail": fault.detail}
 
 
-def _headers(kind: ProblemKind) -> dict[str, str]:
+def _headers(error: AppError) -> dict[str, str]:
+    kind = PROBLEMS[error.code]
+    if isinstance(error, Exhausted):
+        return _exhausted(error)
     if kind.status is HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": "Bearer"}
     # One second: what is in flight or briefly down is usually back by then.
-    retry_soon = kind.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
-    return {"Retry-After": "1"} if retry_soon else {}
+    return {"Retry-After": "1"} if kind.status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+
+
+def _exhausted(error: Exhausted) -> dict[str, str]:
+    policy, seconds = error.numbers["policy"], error.numbers["retry_after_seconds"]
+    window = f";w={error.numbers['window_seconds']}" if "window_seconds" in error.numbers else ""
+    return {
+        "Retry-After": str(seconds),
+        "RateLimit-Policy": f'"{policy}";q={error.numbers["quota"]}{window}',
+        "RateLimit": f'"{policy}";r=0;t={seconds}',
+    }

@@ -1,6 +1,5 @@
 """Who may call, and what was already answered: API keys and idempotency records."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, final
@@ -21,6 +20,10 @@ class ApiKey:
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
 
+    def valid_at(self, moment: datetime) -> bool:
+        """Neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > moment)
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +35,6 @@ class IdempotencyRecord:
     fingerprint: str  # SHA-256 over method, path and body
     status: int
     body: dict[str, Any]
-
-
-class KeyRepository(Protocol):
-    """API keys and the tenants they belong to."""
-
-    def add(self, key: ApiKey) -> None: ...
-    def get(self, key_id: str) -> ApiKey | None: ...
-    def list(self, tenant: str | None = None) -> Sequence[ApiKey]: ...
-    def revoke(self, key_id: str) -> bool: ...
-    def touch(self, key_id: str) -> None: ...  # it was used now
 
 
 class IdempotencyRepository(Protocol):

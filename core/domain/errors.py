@@ -119,5 +119,31 @@ class FetchFailed(AppError):
 
 
 @final
+class Exhausted(AppError):
+    """A tenant has used up what it may use now (RATE_LIMITED, QUEUE_FULL, QUOTA_EXCEEDED).
+
+    Args:
+        policy: the name of the limit.
+        quota: how much it allows, in a window of `window_seconds` where it has one.
+        retry_after_seconds: when asking again may help.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        detail: str,
+        *,
+        policy: str,
+        quota: int,
+        retry_after_seconds: int,
+        window_seconds: int | None = None,
+    ) -> None:
+        window = {} if window_seconds is None else {"window_seconds": window_seconds}
+        super().__init__(
+            code, detail, errors=(), policy=policy, quota=quota, retry_after_seconds=retry_after_seconds, **window
+        )
+
+
+@final
 class ComputeError(AppError):
     """A job's computation ended without a result."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, final
 
-from core.domain.access import IdempotencyRepository, KeyRepository
+from core.domain.access import IdempotencyRepository
 from core.domain.batch import BatchRepository
 from core.domain.job import Artifact, Job, JobClass, JobError, JobKind, JobState, Progress, StoredImage
-from core.domain.tenants import TenantRepository
+from core.domain.tenants import KeyRepository, TenantRepository
 from core.domain.uploads import PostForm, UploadRepository
 from core.domain.watching import EventRepository, QueueRepository, WorkerRepository
 from core.domain.webhooks import WebhookRepository

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Protocol, final
 
 from core.domain.access import ApiKey
@@ -38,6 +38,37 @@ class Usage:
     jobs: int  # that a worker has ended
     compute_seconds: float
     bytes: int  # of the artifacts they left
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFilter:
+    """What a listing asks for; `after` is the (created_at, id) of the last row already seen."""
+
+    tenant: str | None = None
+    after: tuple[datetime, str] | None = None
+    limit: int | None = None
+
+
+class KeyRepository(Protocol):
+    """API keys."""
+
+    def add(self, key: ApiKey) -> None: ...
+    def get(self, key_id: str) -> ApiKey | None: ...
+    def find(self, key_id: str) -> Caller | None:
+        """With its tenant, in one look."""
+        ...
+
+    def list(self, query: KeyFilter) -> Sequence[ApiKey]:
+        """Oldest first."""
+        ...
+
+    def revoke(self, key_id: str) -> bool: ...
+    def expire(self, key_id: str, *, at: datetime) -> None:
+        """Not later than then."""
+        ...
+
+    def touch(self, key_id: str) -> None: ...  # it was used now
 
 
 class TenantRepository(Protocol):

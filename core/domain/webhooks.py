@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol, final
 
-from core.domain.job import Job
+from core.domain.batch import Batch
+from core.domain.job import Job, JobState
 
 
 class WebhookEvent(StrEnum):
@@ -120,6 +121,12 @@ def describe(job: Job) -> dict[str, Any]:
         "error": None if job.error is None else asdict(job.error),
         "metadata": job.metadata,
     }
+
+
+def describe_batch(batch: Batch) -> dict[str, Any]:
+    """A batch that has ended as its event tells it."""
+    counts = {state: batch.counts[state] for state in JobState if state.final}
+    return {"id": batch.id, "kind": "batch", "state": "ended", "counts": counts, "metadata": batch.metadata}
 
 
 def write_body(event: WebhookEvent, *, at: datetime, data: dict[str, Any]) -> str:

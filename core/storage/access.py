@@ -1,16 +1,18 @@
 """The repositories of API keys and of idempotency records."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import timedelta
-from typing import final
+from datetime import datetime, timedelta
+from typing import Any, final
 
-from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy import RowMapping, and_, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.domain.access import ApiKey, IdempotencyRecord
 from core.domain.errors import Conflict, ErrorCode
+from core.domain.tenants import Caller, KeyFilter, Tenant
 from core.storage.tables import api_keys, idempotency
+from core.storage.tenant_tables import tenants
 from core.storage.transaction import Transaction
 
 
@@ -29,16 +31,35 @@ class SqlKeys:
         row = self._tx.connection.execute(select(api_keys).where(api_keys.c.id == key_id)).mappings().one_or_none()
         return None if row is None else _to_key(row)
 
-    def list(self, tenant: str | None = None) -> Sequence[ApiKey]:
-        query = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)
-        if tenant is not None:
-            query = query.where(api_keys.c.tenant == tenant)
-        return [_to_key(row) for row in self._tx.connection.execute(query).mappings()]
+    def find(self, key_id: str) -> Caller | None:
+        own = [column for column in tenants.c if column is not tenants.c.name]
+        joined = select(api_keys, *own).outerjoin(tenants, tenants.c.name == api_keys.c.tenant)
+        row = self._tx.connection.execute(joined.where(api_keys.c.id == key_id)).mappings().one_or_none()
+        if row is None:
+            return None
+        allowed = {column.name: row[column.name] for column in own}
+        tenant = Tenant(name=row["tenant"], **{**allowed, "fetch_urls": bool(allowed["fetch_urls"])})
+        return Caller(key=_to_key({column.name: row[column.name] for column in api_keys.c}), tenant=tenant)
+
+    def list(self, query: KeyFilter) -> Sequence[ApiKey]:
+        columns = api_keys.c
+        rows = select(api_keys).order_by(columns.created_at, columns.id).limit(query.limit)
+        if query.tenant is not None:
+            rows = rows.where(columns.tenant == query.tenant)
+        if query.after is not None:
+            created_at, key_id = query.after
+            same_time = and_(columns.created_at == created_at, columns.id > key_id)
+            rows = rows.where(or_(columns.created_at > created_at, same_time))
+        return [_to_key(row) for row in self._tx.connection.execute(rows).mappings()]
 
     def revoke(self, key_id: str) -> bool:
         revoked_at = func.coalesce(api_keys.c.revoked_at, self._tx.now())
         changed = update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=revoked_at)
         return self._tx.connection.execute(changed).rowcount == 1
+
+    def expire(self, key_id: str, *, at: datetime) -> None:
+        later = or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > at)
+        self._tx.connection.execute(update(api_keys).where(api_keys.c.id == key_id, later).values(expires_at=at))
 
     def touch(self, key_id: str) -> None:
         used = update(api_keys).where(api_keys.c.id == key_id).values(last_used_at=self._tx.now())
@@ -76,5 +97,5 @@ class SqlIdempotency:
         return self._tx.connection.execute(old).rowcount
 
 
-def _to_key(row: RowMapping) -> ApiKey:
+def _to_key(row: Mapping[str, Any] | RowMapping) -> ApiKey:
     return ApiKey(**{**row, "scopes": frozenset(row["scopes"])})

@@ -24,12 +24,14 @@ from sqlalchemy import (
 
 from core.domain.batch import Batch, BatchFilter, BatchItem, BatchResult, ItemError, ItemState
 from core.domain.job import Job, JobState
+from core.domain.webhooks import WebhookEvent, describe_batch
 from core.storage import endings
 from core.storage.batch_rows import new_rows, to_batch, to_item
 from core.storage.batch_tables import IS_OPEN, ITEM_FINAL, ITEM_STARTED, ITEM_WAITS, batch_items, batches
 from core.storage.rows import to_job
 from core.storage.tables import UtcDateTime, jobs
 from core.storage.transaction import Transaction
+from core.storage.webhooks import announce
 
 _ROWS = 1000  # of one statement
 _FINAL = [state for state in JobState if state.final]
@@ -105,7 +107,11 @@ class SqlBatches:
         now = literal(self._tx.now(), UtcDateTime)
         ending = func.coalesce(batches.c.ended_at, case((batches.c.total == _ALL_FINAL, now)))
         self._change(batch, ended_at=ending, tended_at=now)
-        return self.get(batch.tenant, batch.id) or batch
+        tended = self.get(batch.tenant, batch.id) or batch
+        if batch.ended_at is None and tended.ended_at is not None:
+            data = describe_batch(tended)
+            announce(self._tx, WebhookEvent.BATCH_ENDED, tenant=batch.tenant, subject_id=batch.id, data=data)
+        return tended
 
     def waiting(self, batch: Batch, *, limit: int) -> Sequence[BatchItem]:
         rows = (

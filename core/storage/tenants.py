@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from core.domain.job import Job, JobClass
 from core.domain.tenants import Tenant, Usage
-from core.storage.tables import IS_UNFINISHED, jobs
+from core.storage.tables import jobs
 from core.storage.tenant_tables import tenants, usage
 from core.storage.transaction import Transaction
 
@@ -48,7 +48,7 @@ class SqlTenants:
         ]
 
     def unfinished(self, name: str, *, limit: int) -> int:
-        mine = (jobs.c.tenant == name, jobs.c.job_class == JobClass.INTERACTIVE, IS_UNFINISHED)
+        mine = (jobs.c.tenant == name, jobs.c.job_class == JobClass.INTERACTIVE, jobs.c.finished_at.is_(None))
         some = select(jobs.c.id).where(*mine).limit(limit).subquery()
         return self._tx.connection.execute(select(func.count()).select_from(some)).scalar_one()
 

@@ -140,23 +140,17 @@ def announce(
     wanted = {(row.url, False) for row in tx.connection.execute(listening) if event in row.events}
     if webhook is not None and event in webhook["events"]:
         wanted.add((webhook["url"], True))
-    body = write_body(event, at=tx.now(), data=data)
-    rows = [
-        {
-            "id": new_id(IdPrefix.DELIVERY),
-            "tenant": tenant,
-            "subject_id": subject_id,
-            "event": event,
-            "url": url,
-            "named": named,
-            "body": body,
-            "state": DeliveryState.PENDING,
-            "tries": 0,
-            "next_at": tx.now(),
-            "created_at": tx.now(),
-        }
-        for url, named in sorted(wanted)
-    ]
+    same = {
+        "tenant": tenant,
+        "subject_id": subject_id,
+        "event": event,
+        "body": write_body(event, at=tx.now(), data=data),
+        "state": DeliveryState.PENDING,
+        "tries": 0,
+        "next_at": tx.now(),
+        "created_at": tx.now(),
+    }
+    rows = [{**same, "id": new_id(IdPrefix.DELIVERY), "url": url, "named": named} for url, named in sorted(wanted)]
     if rows:
         tx.connection.execute(insert(webhook_deliveries), rows)
 

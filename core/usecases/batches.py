@@ -9,8 +9,9 @@ from core.domain.access import IdempotencyRecord
 from core.domain.batch import Batch, BatchFilter, BatchItem, BatchResult, BatchState, ItemError, ItemState
 from core.domain.errors import ErrorCode, NotFound
 from core.domain.ids import IdPrefix, new_id
-from core.domain.job import JobState
+from core.domain.job import JobClass, JobState
 from core.domain.ports import Database, UnitOfWork
+from core.usecases.limits import Limits, check_limits
 
 MAX_ITEMS = 50_000
 _RESULTS = 500  # of one look into the database: a megabyte or so
@@ -30,6 +31,7 @@ class BatchOrder:
     max_failures: int | None = None
     max_attempts: int = 3
     metadata: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits | None = None
     remember: Callable[[Batch], IdempotencyRecord] | None = None
 
 
@@ -38,8 +40,10 @@ def accept_batch(database: Database, order: BatchOrder, items: Iterable[BatchIte
 
     Raises:
         Conflict: IDEMPOTENCY_IN_FLIGHT.
+        Exhausted: QUOTA_EXCEEDED.
     """
     with database.begin() as uow:
+        check_limits(uow, order.tenant, order.limits, job_class=JobClass.BATCH)
         now = uow.now()
         sound, expires_in = order.total - order.refused, order.expires_in_seconds
         batch = Batch(

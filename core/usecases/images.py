@@ -2,11 +2,13 @@
 
 import hashlib
 
-from core.domain.errors import NotFound
+from core.domain.errors import ErrorCode, InputError, NotFound
 from core.domain.ids import IdPrefix, new_id
 from core.domain.job import StoredImage
 from core.domain.ports import Database, ObjectStore
-from core.images import read_image, to_png
+from core.domain.tenants import Tenant
+from core.domain.web import Web
+from core.images import MAX_BYTES, read_image, to_png
 
 
 def submit_image(database: Database, store: ObjectStore, tenant: str, *, data: bytes) -> StoredImage:
@@ -35,6 +37,19 @@ def submit_image(database: Database, store: ObjectStore, tenant: str, *, data: b
     if kept.id != image_id:
         store.delete(key)
     return kept
+
+
+def fetch_image(database: Database, store: ObjectStore, web: Web, *, tenant: Tenant, url: str) -> StoredImage:
+    """Keeps an image that a caller names by URL; it is fetched now, once.
+
+    Raises:
+        InputError: URL_BLOCKED when the tenant may not name URLs or this one may not be fetched; see `submit_image`.
+        FetchFailed: it cannot be fetched.
+    """
+    if not tenant.fetch_urls:
+        detail = "Images named by URL are not allowed for this tenant; send the image, or ask the operator."
+        raise InputError(ErrorCode.URL_BLOCKED, detail)
+    return submit_image(database, store, tenant.name, data=web.get(url, max_bytes=MAX_BYTES))
 
 
 def get_image(database: Database, tenant: str, image_id: str) -> StoredImage:

@@ -12,6 +12,7 @@ from core.domain.inversion_specs import resolve_inversion
 from core.domain.job import Job, JobKind, JobState
 from core.domain.ports import Database, UnitOfWork, WakeUps
 from core.usecases.checks import check_prompt, prompt_warnings
+from core.usecases.limits import check_limits
 from core.usecases.requests import InversionRequest, Order
 
 
@@ -25,8 +26,10 @@ def submit_inversion(
     Raises:
         InputError: a parameter or the prompt is at fault.
         NotFound: the image does not exist.
+        Exhausted: QUEUE_FULL or QUOTA_EXCEEDED.
     """
     with database.begin() as uow:
+        check_limits(uow, order.tenant, order.limits, job_class=order.job_class)
         job = share_inversion(uow, draft_inversion(uow, model, order=order, request=request))
         if order.remember is not None:
             uow.idempotency.add(order.remember(job))
@@ -63,7 +66,6 @@ def draft_inversion(uow: UnitOfWork, model: Model, *, order: Order, request: Inv
     if image is None:
         raise NotFound(f"There is no image {request.image_id}.")
     parameters = spec.model_dump(mode="json")
-    inputs = {"image_id": image.id, "source_prompt": request.source_prompt, "fit": request.fit.value}
     now = uow.now()
     work = [image.sha256, request.fit, request.source_prompt, request.seed, parameters, model.name, model.revision]
     return Job(
@@ -72,7 +74,7 @@ def draft_inversion(uow: UnitOfWork, model: Model, *, order: Order, request: Inv
         kind=JobKind.INVERSION,
         job_class=order.job_class,
         state=JobState.QUEUED,
-        inputs=inputs,
+        inputs={"image_id": image.id, "source_prompt": request.source_prompt, "fit": request.fit.value},
         parameters=parameters,
         model={"name": model.name, "revision": model.revision},
         seed=request.seed,
@@ -85,6 +87,7 @@ def draft_inversion(uow: UnitOfWork, model: Model, *, order: Order, request: Inv
         work_key=_work_key(work),
         warnings=prompt_warnings(model, request.source_prompt),
         metadata=dict(order.metadata),
+        webhook=None if order.webhook is None else dict(order.webhook),
     )
 
 

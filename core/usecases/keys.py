@@ -5,6 +5,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -12,6 +13,7 @@ from core.domain.access import ApiKey
 from core.domain.errors import AppError, ErrorCode, FieldError, InputError, NotFound
 from core.domain.ids import IdPrefix, new_id
 from core.domain.ports import Database
+from core.domain.tenants import Caller, KeyFilter
 
 # A use is noted at most this often, so that reading does not mean writing.
 _TOUCH_AFTER = timedelta(minutes=1)
@@ -55,13 +57,14 @@ def make_key(
             created_at=now,
             expires_at=None if days is None else now + timedelta(days=days),
         )
+        uow.tenants.ensure(tenant)
         uow.keys.add(key)
         uow.commit()
-    return key, f"sk_{key_id.removeprefix('key_')}_{secret}"
+    return key, _token(key_id, secret)
 
 
-def authenticate(database: Database, token: str) -> ApiKey:
-    """The key a token belongs to.
+def authenticate(database: Database, token: str) -> Caller:
+    """The key a token belongs to, and its tenant.
 
     Raises:
         AppError: UNAUTHENTICATED, the same for an unknown, revoked or expired key.
@@ -70,25 +73,56 @@ def authenticate(database: Database, token: str) -> ApiKey:
     if match is None:
         raise _refused()
     with database.read() as uow:
-        key, now = uow.keys.get(f"key_{match[1]}"), uow.now()
+        caller, now = uow.keys.find(f"key_{match[1]}"), uow.now()
+    key = None if caller is None else caller.key
     # An unknown id is compared too, so that the time taken tells nothing.
     expected = _sha256("") if key is None else key.secret_sha256
     genuine = hmac.compare_digest(_sha256(match[2]), expected)
-    if key is None or not genuine or key.revoked_at is not None:
-        raise _refused()
-    if key.expires_at is not None and key.expires_at <= now:
+    if caller is None or key is None or not genuine or not key.valid_at(now):
         raise _refused()
     if key.last_used_at is None or now - key.last_used_at > _TOUCH_AFTER:
         with database.begin() as uow:
             uow.keys.touch(key.id)
             uow.commit()
-    return key
+    return caller
 
 
 def list_keys(database: Database, tenant: str | None = None) -> Sequence[ApiKey]:
     """Every key, or those of one tenant, oldest first."""
     with database.read() as uow:
-        return uow.keys.list(tenant)
+        return uow.keys.list(KeyFilter(tenant=tenant))
+
+
+def find_keys(database: Database, query: KeyFilter) -> Sequence[ApiKey]:
+    """Oldest first; a page shorter than the limit is the last."""
+    with database.read() as uow:
+        return uow.keys.list(query)
+
+
+def rotate_key(database: Database, key_id: str, *, overlap: timedelta) -> tuple[ApiKey, str]:
+    """A new key like an old one, and its token; the old one goes on for the overlap, or until it expires anyway.
+
+    Raises:
+        NotFound: there is no such key, or it is revoked or expired.
+    """
+    secret = secrets.token_hex(_SECRET_BYTES)
+    with database.begin() as uow:
+        old, now = uow.keys.get(key_id), uow.now()
+        if old is None or not old.valid_at(now):
+            raise NotFound(f"There is no valid key {key_id}.")
+        lifetime = None if old.expires_at is None else old.expires_at - old.created_at
+        new = replace(
+            old,
+            id=new_id(IdPrefix.KEY),
+            secret_sha256=_sha256(secret),
+            created_at=now,
+            expires_at=None if lifetime is None else now + lifetime,
+            last_used_at=None,
+        )
+        uow.keys.add(new)
+        uow.keys.expire(key_id, at=now + overlap)
+        uow.commit()
+    return new, _token(new.id, secret)
 
 
 def revoke_key(database: Database, key_id: str) -> None:
@@ -101,6 +135,10 @@ def revoke_key(database: Database, key_id: str) -> None:
         if not uow.keys.revoke(key_id):
             raise NotFound(f"There is no key {key_id}.")
         uow.commit()
+
+
+def _token(key_id: str, secret: str) -> str:
+    return f"sk_{key_id.removeprefix('key_')}_{secret}"
 
 
 def _sha256(text: str) -> str:

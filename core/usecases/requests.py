@@ -11,6 +11,8 @@ from core.domain.edit_parts import EditMethod
 from core.domain.inversion_specs import InversionMethod
 from core.domain.job import Job, JobClass
 from core.domain.specs import Fit, Output
+from core.domain.variants import Variety
+from core.usecases.limits import Limits
 
 Remember = Callable[[Job], IdempotencyRecord]
 
@@ -31,11 +33,13 @@ class Order:
     retry_of: str | None = None
     batch_id: str | None = None
     batch_item: int | None = None
+    webhook: Mapping[str, Any] | None = None  # url, events
+    limits: Limits | None = None
     remember: Remember | None = None
 
     def for_inversion(self) -> "Order":
         """The order for the inversion that an edit brings along."""
-        return replace(self, metadata={}, retry_of=None, batch_item=None, remember=None)
+        return replace(self, metadata={}, retry_of=None, batch_item=None, webhook=None, remember=None)
 
     def repeating(self, job: Job) -> "Order":
         """The order for another run of a job, with what its caller had noted on it."""
@@ -46,6 +50,7 @@ class Order:
             retry_of=job.id,
             batch_id=job.batch_id,
             batch_item=job.batch_item,
+            webhook=job.webhook,
         )
 
 
@@ -65,14 +70,25 @@ class InversionRequest:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditRequest:
-    """Another sentence for an inversion: one that exists, by id, or one to be made or reused."""
+    """Another sentence for an inversion: one that exists, by id, or one to be made or reused.
+
+    No method is p2plus, or with `search` several; no count is 1, or with `search` a few.
+    """
 
     inversion: str | InversionRequest
     target_prompt: str
-    method: EditMethod = EditMethod.P2PLUS
+    method: EditMethod | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     output: Output = Output.ORIGINAL
     seed: int = 0
+    count: int | None = None
+    search: bool = False
+
+    @property
+    def variety(self) -> Variety:
+        """How many results, of which settings."""
+        given = (*self.parameters, *(() if self.method is None else ("method",)))
+        return Variety(count=self.count, search=self.search, given=given if self.search else ())
 
     def to_document(self) -> dict[str, Any]:
         """The same as JSON."""

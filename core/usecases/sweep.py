@@ -9,6 +9,7 @@ from core.domain.ports import Database, ObjectStore, WakeUps
 _BATCH = 500  # rows a sweep changes in one commit: some tens of milliseconds
 _WAKE_UPS = 32  # as many slots as one sweep wakes; the tasks wake the rest
 _IDEMPOTENCY_RETENTION = timedelta(days=7)
+_DELIVERY_RETENTION = timedelta(days=30)
 _TIDIED = 50  # jobs a sweep looks after: a listing of the store for each
 # By then a worker has cleared up behind itself, and one that lost its lease has noticed.
 _TIDY_AFTER = timedelta(minutes=10)
@@ -35,7 +36,9 @@ def sweep(database: Database, store: ObjectStore, wakeups: WakeUps) -> Swept:
         leases = uow.jobs.expire_leases(limit=_BATCH)
         deadlines = uow.jobs.expire_deadlines(limit=_BATCH)
         keys = uow.jobs.expire_artifacts(limit=_BATCH)
+        keys = [*keys, *uow.uploads.expire(limit=_BATCH)]
         uow.idempotency.forget(older_than=_IDEMPOTENCY_RETENTION)
+        uow.webhooks.forget(older_than=_DELIVERY_RETENTION, limit=_BATCH)
         queued = uow.jobs.queued_count(limit=_WAKE_UPS)
         uow.commit()
     for key in keys:

@@ -33,7 +33,7 @@ from service.openapi import request_body
 from service.paging import place_of, token_after
 from service.problems import declared
 from service.routes.listing import MOST_ON_A_PAGE, Page
-from service.routes.submission import SUBMITTED, image_id, refuse_other_model
+from service.routes.submission import SUBMITTED, image_id, refuse_other_model, webhook_of
 from service.schemas.batch_requests import BatchEnvelope, CreateBatch
 from service.schemas.batches import BatchPage, BatchView, ResultView
 from service.schemas.requests import ImageInput
@@ -147,6 +147,7 @@ def _accept(call: Call, body: BatchBody) -> Response:
         prepared.seek(0)
         order = BatchOrder(
             tenant=call.tenant,
+            limits=call.limits,
             total=total,
             refused=refused,
             expires_in_seconds=envelope.expires_in or call.wish.deadline_seconds,
@@ -178,6 +179,7 @@ def _prepare(call: Call, envelope: BatchEnvelope, *, contents: Iterable[Any], in
     preparing = Preparing(
         defaults=defaults,
         keep_image=lambda image: image_id(call, image),
+        keep_webhook=lambda webhook: webhook_of(call, webhook),
         check_model=lambda name: refuse_other_model(call, name),
     )
     total = refused = 0

@@ -5,11 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
-from core.domain.costs import cost_of_edit, cost_of_inversion
+from core.domain.costs import cost_of_inversion
+from core.domain.edit_parts import EditMethod
 from core.domain.edit_specs import resolve_edit
 from core.domain.errors import ErrorCode
 from core.domain.inversion_specs import resolved_inversion
 from core.domain.job import Job, JobKind
+from core.domain.variants import candidates, cost_of
 from core.usecases.edits import preview_edit, submit_edit
 from core.usecases.requests import EditRequest, Remember
 from service.answers import submit_once
@@ -19,7 +21,7 @@ from service.openapi import request_body
 from service.problems import declared
 from service.routes.job_actions import add_job_actions
 from service.routes.listing import add_list
-from service.routes.submission import SUBMITTED, ValidateOnly, image_id, refuse_other_model
+from service.routes.submission import SUBMITTED, ValidateOnly, image_id, refuse_other_model, webhook_of
 from service.schemas.jobs import JobView
 from service.schemas.previews import Preview
 from service.schemas.requests import CreateEdit
@@ -53,7 +55,7 @@ def create_edit(*, call: Posting, sent: _Sent, validate_only: ValidateOnly = Fal
 
 def _submit(call: Call, body: CreateEdit, remember: Remember | None) -> Job:
     request = _request(call, body)
-    order = call.order(metadata=body.metadata, remember=remember)
+    order = call.order(metadata=body.metadata, webhook=webhook_of(call, body.webhook), remember=remember)
     ports = call.ports
     return submit_edit(ports.database, ports.wakeups, ports.model, order=order, request=request)
 
@@ -66,11 +68,13 @@ def _preview(call: Call, body: CreateEdit) -> Response:
     request = _request(call, body)
     job, inversion = preview_edit(call.ports.database, call.ports.model, order=call.order(), request=request)
     inverted = resolved_inversion(inversion.parameters)
-    spec = resolve_edit(body.method, job.parameters)
-    cost = cost_of_edit(spec, timesteps=inverted.timesteps)
+    spec = resolve_edit(EditMethod(job.parameters["method"]), job.parameters)
+    chosen = candidates(spec, inverted, seed=request.seed, variety=request.variety)
+    cost = cost_of(chosen, timesteps=inverted.timesteps)
     if body.image is not None:
         cost += cost_of_inversion(inverted)
-    return JSONResponse(Preview.of(job, cost).model_dump(mode="json"))
+    tried = chosen if request.variety.several else ()
+    return JSONResponse(Preview.of(job, cost, tried).model_dump(mode="json"))
 
 
 add_list(router, JobKind.EDIT)

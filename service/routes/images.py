@@ -5,14 +5,16 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from core.domain.errors import ErrorCode
-from core.usecases.images import get_image, submit_image
+from core.domain.job import StoredImage
+from core.usecases.images import fetch_image, get_image, submit_image
+from core.usecases.uploads import read_upload
 from service.answers import answer_once, replay
 from service.bodies import Received, received
-from service.dependencies import ImageId, Posting, Reading
+from service.dependencies import Call, ImageId, Posting, Reading
 from service.openapi import request_body
 from service.problems import declared
 from service.schemas.images import ImageView
-from service.schemas.requests import CreateImage
+from service.schemas.requests import CreateImage, ImageSource
 
 router = APIRouter(prefix="/images", tags=["images"])
 
@@ -25,6 +27,9 @@ SENT = (
     ErrorCode.IDEMPOTENCY_MISMATCH,
     ErrorCode.IMAGE_UNREADABLE,
     ErrorCode.IMAGE_TOO_LARGE,
+    ErrorCode.URL_BLOCKED,
+    ErrorCode.INPUT_FETCH_FAILED,
+    ErrorCode.NOT_FOUND,
 )
 _File = Annotated[Received[CreateImage], Depends(received(CreateImage, file_at=("base64",)))]
 
@@ -45,8 +50,20 @@ def create_image(*, call: Posting, sent: _File) -> Response:
     replayed = replay(call, sent.fingerprint)
     if replayed is not None:
         return replayed
-    image = submit_image(call.ports.database, call.ports.store, call.tenant, data=sent.body.base64)
+    image = keep_image(call, sent.body)
     return answer_once(call, sent.fingerprint, status=201, body=ImageView.of(image).model_dump(mode="json"))
+
+
+def keep_image(call: Call, source: ImageSource) -> StoredImage:
+    """The image that a request brings: in its body, by an upload, or by a URL."""
+    ports = call.ports
+    if "url" in source.model_fields_set:
+        return fetch_image(ports.database, ports.store, ports.web, tenant=call.owner, url=source.url)
+    if "upload_id" in source.model_fields_set:
+        data = read_upload(ports.database, ports.store, call.tenant, upload_id=source.upload_id)
+    else:
+        data = source.base64
+    return submit_image(ports.database, ports.store, call.tenant, data=data)
 
 
 @router.get("/{image_id}", responses=declared(ErrorCode.NOT_FOUND))

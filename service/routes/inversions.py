@@ -17,7 +17,7 @@ from service.openapi import request_body
 from service.problems import declared
 from service.routes.job_actions import PNG, READ_FILE, UNCHANGED, JobActions, add_job_actions
 from service.routes.listing import add_list
-from service.routes.submission import SUBMITTED, ValidateOnly, image_id, refuse_other_model
+from service.routes.submission import SUBMITTED, ValidateOnly, image_id, refuse_other_model, webhook_of
 from service.schemas.jobs import JobView
 from service.schemas.previews import Preview
 from service.schemas.requests import CreateInversion
@@ -44,7 +44,7 @@ def create_inversion(*, call: Posting, sent: _Sent, validate_only: ValidateOnly 
 
 def _submit(call: Call, body: CreateInversion, remember: Remember | None) -> Job:
     request = body.request(image_id(call, body.image))
-    order = call.order(metadata=body.metadata, remember=remember)
+    order = call.order(metadata=body.metadata, webhook=webhook_of(call, body.webhook), remember=remember)
     ports = call.ports
     return submit_inversion(ports.database, ports.wakeups, ports.model, order=order, request=request)
 

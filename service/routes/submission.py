@@ -1,30 +1,38 @@
 """What the two routes that make jobs share: the image a request brings, and the model it names."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query
 
 from core.domain.errors import ErrorCode, FieldError, InputError
-from core.usecases.images import submit_image
+from core.usecases.webhooks import check_webhook
 from service.dependencies import Call
-from service.routes.images import SENT
+from service.routes.images import SENT, keep_image
 from service.schemas.requests import ImageInput
+from service.schemas.webhooks import JobWebhook
 
 ValidateOnly = Annotated[bool, Query(description="Answer 200 with the resolved parameters and the cost; make no job.")]
 
 SUBMITTED = (
     *SENT,
-    ErrorCode.NOT_FOUND,
     ErrorCode.IDEMPOTENCY_IN_FLIGHT,
     ErrorCode.PROMPT_TOO_LONG,
+    ErrorCode.QUEUE_FULL,
+    ErrorCode.QUOTA_EXCEEDED,
 )
 
 
 def image_id(call: Call, image: ImageInput) -> str:
     """The id of the image a request names or brings."""
-    if "id" in image.model_fields_set:
-        return image.id
-    return submit_image(call.ports.database, call.ports.store, call.tenant, data=image.base64).id
+    return image.id if "id" in image.model_fields_set else keep_image(call, image).id
+
+
+def webhook_of(call: Call, webhook: JobWebhook | None) -> dict[str, Any] | None:
+    """What a job keeps of the webhook it names, which must be one that may be called."""
+    if webhook is None:
+        return None
+    check_webhook(call.ports.database, call.ports.web, call.tenant, url=webhook.url)
+    return webhook.to_document()
 
 
 def refuse_other_model(call: Call, name: str | None) -> None:

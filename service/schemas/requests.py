@@ -6,32 +6,40 @@ from pydantic import ConfigDict, Field, model_validator
 
 from core.domain.edit_parts import EditMethod
 from core.domain.inversion_specs import InversionMethod
-from core.domain.specs import Fit, Output
+from core.domain.specs import Fit, NotBool, Output
+from core.domain.variants import MOST_RESULTS
 from core.usecases.requests import EditRequest, InversionRequest
-from service.schemas.fields import Base64, Body, Identifier, Metadata, Parameters, PromptText, SeedField
+from service.schemas.fields import Base64, Body, Identifier, Metadata, NoNul, Parameters, PromptText, SeedField
+from service.schemas.webhooks import JobWebhook
 
 
-@final
-class CreateImage(Body):
-    """A PNG, JPEG or WebP, at most 32 MiB and 50 million pixels."""
-
-    base64: Base64
-
-
-@final
-class ImageInput(Body):
-    """An image: one that was sent before, by id, or its bytes. A multipart body carries it as the file `image`."""
+class ImageSource(Body):
+    """Where an image comes from; exactly one of the fields."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
-    id: Identifier = Field("", description="Of an image sent to POST /images.")
     base64: Base64 = b""
+    upload_id: Identifier = Field("", description="Of POST /uploads, once the image was sent there.")
+    url: Annotated[str, Field(description="https; only for tenants that may name URLs. Fetched at once."), NoNul] = ""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if len(self.model_fields_set) != 1:
-            raise ValueError("must have exactly one of `id` and `base64`")
+            names = ", ".join(f"`{name}`" for name in type(self).model_fields)
+            raise ValueError(f"must have exactly one of {names}")
         return self
+
+
+@final
+class CreateImage(ImageSource):
+    """A PNG, JPEG or WebP, at most 32 MiB and 50 million pixels."""
+
+
+@final
+class ImageInput(ImageSource):
+    """An image: one that was sent before, or one of its own. A multipart body carries it as the file `image`."""
+
+    id: Identifier = Field("", description="Of an image sent to POST /images.")
 
 
 @final
@@ -46,6 +54,7 @@ class CreateInversion(Body):
     fit: Fit = Field(Fit.CROP, description="What becomes of a picture that is not square.")
     seed: SeedField = 0
     metadata: Metadata
+    webhook: JobWebhook | None = Field(None, description="Where the end of this job is told.")
 
     def request(self, image_id: str) -> InversionRequest:
         """The same, of an image that is kept."""
@@ -83,7 +92,18 @@ class CreateEdit(Body):
     model: Identifier | None = Field(None, description="One of GET /models; left out, the one this service runs.")
     output: Output = Field(Output.ORIGINAL, description="At the size of the caller's picture, or the model's square.")
     seed: SeedField = 0
+    count: Annotated[int, Field(ge=1, le=MOST_RESULTS), NotBool] | None = Field(
+        None,
+        description="Results to keep, best first: of a method that draws, by the seeds from `seed` on; of a search, "
+        "its best. Left out: 1, or 4 of a search.",
+    )
+    search: bool = Field(
+        False,
+        description="Try the settings that GET /methods lists as `search`, of `method` if it is given, else of several "
+        "methods. What `parameters` holds stays as given.",
+    )
     metadata: Metadata
+    webhook: JobWebhook | None = Field(None, description="Where the end of this job is told.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -100,10 +120,12 @@ class CreateEdit(Body):
         return EditRequest(
             inversion=self._inversion(image_id),
             target_prompt=self.target_prompt,
-            method=self.method,
+            method=self.method if "method" in self.model_fields_set else None,
             parameters=self.parameters,
             output=self.output,
             seed=self.seed,
+            count=self.count,
+            search=self.search,
         )
 
     def _inversion(self, image_id: str | None) -> str | InversionRequest:

@@ -50,18 +50,19 @@ def service(settings: Settings) -> Iterator[Harness]:
 
 
 @pytest.fixture
-def distributed(tmp_path: Path, postgres_url: str, redis_url: str, s3: Bucket) -> Iterator[Harness]:
+def distributed(settings: Settings, postgres_url: str, redis_url: str, s3: Bucket) -> Iterator[Harness]:
     """The service on PostgreSQL, Redis and S3."""
     yield from serve(
-        Settings(
-            data_dir=tmp_path,
-            database_url=postgres_url,
-            redis_url=SecretStr(redis_url),
-            s3_bucket=s3.name,
-            s3_endpoint_url=s3.endpoint,
-            s3_region=s3.region,
-            s3_access_key_id=s3.access_key,
-            s3_secret_access_key=SecretStr(s3.secret_key),
+        settings.model_copy(
+            update={
+                "database_url": postgres_url,
+                "redis_url": SecretStr(redis_url),
+                "s3_bucket": s3.name,
+                "s3_endpoint_url": s3.endpoint,
+                "s3_region": s3.region,
+                "s3_access_key_id": s3.access_key,
+                "s3_secret_access_key": SecretStr(s3.secret_key),
+            }
         )
     )
 

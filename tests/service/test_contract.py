@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from core.settings import Settings
+from core.usecases.keys import Scope, make_key
 from service.app import create_app
 from service.server import make_server
 from tests.service.conftest import serve
@@ -67,7 +68,13 @@ def known(living: Harness) -> dict[str, list[str]]:
     job_ids = {"job_id": [done, queued, *edits], "ended_id": [done], "inversion_id": [kept]}
     item = {"custom_id": "a", "inversion_id": done, "target_prompt": "a blue circle"}
     batch = living.client.post("/batches", json={"items": [item, {}]}).json()["id"]
-    return {**job_ids, "image_id": [living.image()], "name": ["image"], "batch_id": [batch]}
+    key_id = make_key(living.ports.database, "other", name="")[0].id
+    upload = living.client.post("/uploads", json={"media_type": "image/png"}).json()["id"]
+    endpoint = living.client.post("/webhook_endpoints", json={"url": "https://nowhere.invalid/"}).json()["id"]
+    living.client.post(f"/jobs/{living.invert(seed=3)['id']}/cancel")
+    delivery = living.client.get("/webhook_deliveries").json()["items"][0]["id"]
+    own = {"key_id": [key_id], "upload_id": [upload], "endpoint_id": [endpoint], "delivery_id": [delivery]}
+    return {**job_ids, **own, "image_id": [living.image()], "name": ["image", "other"], "batch_id": [batch]}
 
 
 def _grounded(path: str, body: dict[str, Any], known: dict[str, list[str]]) -> dict[str, Any]:
@@ -87,7 +94,7 @@ def _grounded(path: str, body: dict[str, Any], known: dict[str, list[str]]) -> d
 def test_every_answer_is_declared(
     living: Harness, address: str, known: dict[str, list[str]], path: str, method: str, mode: GenerationMode
 ) -> None:
-    key = {"Authorization": living.client.headers["Authorization"]}
+    key = living.key("acme", scopes=frozenset(Scope))
     operation = schemathesis.openapi.from_dict(DOCUMENT)[path][method]
 
     @settings(max_examples=6, deadline=None, database=None, suppress_health_check=list(HealthCheck))

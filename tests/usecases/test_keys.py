@@ -12,7 +12,7 @@ from core.usecases.keys import CALLER_SCOPES, Scope, authenticate, list_keys, ma
 def test_a_token_opens_its_key(database: Database) -> None:
     key, token = make_key(database, "acme", name="laptop")
 
-    found = authenticate(database, token)
+    found = authenticate(database, token).key
 
     assert (found.id, found.tenant, found.scopes) == (key.id, "acme", CALLER_SCOPES)
     assert token.startswith("sk_")

@@ -1,0 +1,123 @@
+"""How often a tenant may ask: counted over a sliding minute, in Redis where there is one, else in this process."""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import final
+
+import structlog
+from limits import RateLimitItemPerMinute
+from limits.errors import StorageError
+from limits.storage import storage_from_string
+from limits.strategies import RateLimiter, SlidingWindowCounterRateLimiter
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.domain.errors import ErrorCode, Exhausted
+from core.domain.tenants import Tenant
+from core.settings import Settings
+from core.usecases.limits import Limits
+
+_LOG: structlog.stdlib.BoundLogger = structlog.get_logger("service")
+_PATIENCE_SECONDS = 0.2  # Redis answers in a millisecond; a request does not wait for one that does not
+_REST_SECONDS = 10.0  # so long a Redis that failed is left alone, and this process counts for itself
+_POLICY = "requests"
+_WINDOW_SECONDS = 60
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a tenant has left of a minute."""
+
+    quota: int
+    remaining: int
+    reset_seconds: int
+
+    def headers(self) -> dict[str, str]:
+        """As `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11)."""
+        return {
+            "RateLimit-Policy": f'"{_POLICY}";q={self.quota};w={_WINDOW_SECONDS}',
+            "RateLimit": f'"{_POLICY}";r={self.remaining};t={self.reset_seconds}',
+        }
+
+
+@final
+class RateLimits:
+    """Counts requests by tenant. With Redis the replicas count together; without an answer each counts for itself."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._here = SlidingWindowCounterRateLimiter(storage_from_string("memory://"))
+        self._shared = _in_redis(settings)
+        self._rest_until = 0.0
+
+    def take(self, tenant: str, quota: int) -> Left:
+        """One request of this tenant.
+
+        Raises:
+            Exhausted: RATE_LIMITED.
+        """
+        if self._shared is not None and time.monotonic() >= self._rest_until:
+            try:
+                return _take(self._shared, tenant, quota)
+            except StorageError:
+                self._rest_until = time.monotonic() + _REST_SECONDS
+                _LOG.warning("requests are counted without Redis", seconds=_REST_SECONDS)
+        return _take(self._here, tenant, quota)
+
+
+@final
+class RateLimitHeaders:
+    """Adds what is left to every answer that was counted."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def answer(message: Message) -> None:
+            left = scope.get("state", {}).get("left")
+            if message["type"] == "http.response.start" and isinstance(left, Left):
+                for name, value in left.headers().items():
+                    MutableHeaders(scope=message).append(name, value)
+            await send(message)
+
+        await self._app(scope, receive, answer)
+
+
+def limits_of(settings: Settings, tenant: Tenant) -> Limits:
+    """The tenant's own limits, and the deployment's where it has none."""
+    return Limits(
+        requests_per_minute=tenant.requests_per_minute or settings.requests_per_minute,
+        max_unfinished_jobs=tenant.max_unfinished_jobs or settings.max_unfinished_jobs,
+        compute_seconds_per_day=tenant.compute_seconds_per_day or settings.compute_seconds_per_day,
+    )
+
+
+def _in_redis(settings: Settings) -> RateLimiter | None:
+    if settings.redis_url is None:
+        return None
+    storage = storage_from_string(
+        settings.redis_url.get_secret_value(),
+        wrap_exceptions=True,
+        key_prefix="stylediffusion-limits",
+        socket_timeout=_PATIENCE_SECONDS,
+        socket_connect_timeout=_PATIENCE_SECONDS,
+    )
+    return SlidingWindowCounterRateLimiter(storage)
+
+
+def _take(limiter: RateLimiter, tenant: str, quota: int) -> Left:
+    item = RateLimitItemPerMinute(quota)
+    passed = limiter.hit(item, tenant)
+    stats = limiter.get_window_stats(item, tenant)
+    reset_seconds = min(max(1, math.ceil(stats.reset_time - time.time())), _WINDOW_SECONDS)
+    if not passed:
+        raise Exhausted(
+            ErrorCode.RATE_LIMITED,
+            f"You may ask {quota} times a minute; ask again in {reset_seconds} seconds.",
+            policy=_POLICY,
+            quota=quota,
+            window_seconds=_WINDOW_SECONDS,
+            retry_after_seconds=reset_seconds,
+        )
+    return Left(quota=quota, remaining=stats.remaining, reset_seconds=reset_seconds)
