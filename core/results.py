@@ -1,5 +1,6 @@
 """From what the solvers return to what a caller gets: pictures, measurements, warnings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -17,8 +18,10 @@ from core.domain.errors import ComputeError, ErrorCode
 from core.domain.prompts import Prompt
 from core.domain.specs import Output
 from core.domain.studio import File, Finished
+from core.domain.variants import Candidate, Variety
 from core.evaluation.psnr import psnr
 from core.evaluation.quality import Evaluator
+from core.evaluation.ranking import FORMULA, score
 from core.evaluation.region import edit_region
 from core.images import Image, fit_square, place_back, to_png
 from core.masks import Plane, enlarge, fit_plane
@@ -29,6 +32,7 @@ _SAFETENSORS = "application/octet-stream"
 _OWN_WORLD_PSNR = 27.3
 # Below this, outside the measured region, a person sees that the background changed.
 _KEPT_PSNR = 22.0
+_UNRANKED = "The results are not ranked: this deployment has no CLIP to tell which shows what was asked for."
 
 
 @final
@@ -46,22 +50,20 @@ class InversionResult:
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
-class EditResult:
-    """A finished edit and what it was made from.
+class EditInput:
+    """What an edit, or several of one wish, were made from.
 
     Args:
         original: the caller's picture at its own size.
-        subject: what the editor was given.
+        subject: what the editors were given.
         header: of the inversion.
-        edited: what the editor returned.
         inside: where a caller's mask lets the edit act, at the picture's own size.
     """
 
     original: Image
     subject: EditSubject
     header: Header
-    edited: Edited
-    inside: Plane | None = None
+    inside: Plane | None
 
     def within(self, size: int) -> Plane:
         """Where the edit may act, in the model's square."""
@@ -69,6 +71,30 @@ class EditResult:
             return fit_plane(self.inside, size, fit=self.header.fit)
         cells = self.subject.region
         return np.ones((size, size), np.bool_) if cells is None else enlarge(cells.cpu().numpy(), size)
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class EditResult:
+    """What one setting has come to."""
+
+    candidate: Candidate
+    edited: Edited
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shown:
+    """A result as pictures and figures; `quality` is part of `told`."""
+
+    picture: Image
+    mask: Image
+    quality: dict[str, Any]
+    told: dict[str, Any]
+    warnings: tuple[str, ...]
+
+    def files(self, suffix: str = "") -> tuple[File, ...]:
+        return _picture(f"image{suffix}", self.picture), _picture(f"mask{suffix}", self.mask)
 
 
 @final
@@ -95,30 +121,36 @@ class Results:
             warnings=self._foreign(result, autoencoded),
         )
 
-    def of_edit(self, result: EditResult, *, output: Output, seed: int) -> Finished:
-        """The edited picture, the region it changed, and its quality."""
-        square, placement = fit_square(result.original, self._backbone.resolution, fit=result.header.fit)
-        edited, reconstruction = self._decode(result.edited.latent), self._decode(result.subject.inversion.path[-1])
+    def of_edits(
+        self, given: EditInput, results: Sequence[EditResult], *, output: Output, variety: Variety
+    ) -> Finished:
+        """The edited picture, the region it changed, and its quality; of several, ranked."""
+        shown = [self._show(given, result, output) for result in results]
+        if not variety.several:
+            (only,) = shown
+            return Finished(files=only.files(), result=only.told, warnings=only.warnings)
+        return _ranked(shown, [one.candidate for one in results], keep=variety.kept)
+
+    def _show(self, given: EditInput, result: EditResult, output: Output) -> _Shown:
+        square, placement = fit_square(given.original, self._backbone.resolution, fit=given.header.fit)
+        edited, reconstruction = self._decode(result.edited.latent), self._decode(given.subject.inversion.path[-1])
         changed = edit_region(reconstruction, edited)
-        region = changed * result.within(len(changed))
-        prompts = {"source_prompt": result.header.prompt, "target_prompt": result.subject.target.prompt.text}
+        region = changed * given.within(len(changed))
+        prompts = {"source_prompt": given.header.prompt, "target_prompt": given.subject.target.prompt.text}
         quality = self._evaluator.edit_quality(square, reconstruction, edited, region=changed, **prompts).as_json()
         picture = edited
         if output is Output.ORIGINAL:
             # A caller's mask has a border of its own, at which nothing fades.
-            soft = region if result.inside is None else changed
-            picture = place_back(result.original, edited, soft, placement=placement, inside=result.inside)
-        return Finished(
-            files=(_picture("image", picture), _picture("mask", _grey(region))),
-            result={
-                "quality": quality,
-                "plan": dict(result.edited.plan),
-                "width": picture.shape[1],
-                "height": picture.shape[0],
-                "seed": seed,
-            },
-            warnings=_edit_warnings(region, quality),
-        )
+            soft = region if given.inside is None else changed
+            picture = place_back(given.original, edited, soft, placement=placement, inside=given.inside)
+        told = {
+            "quality": quality,
+            "plan": dict(result.edited.plan),
+            "width": picture.shape[1],
+            "height": picture.shape[0],
+            "seed": result.candidate.seed,
+        }
+        return _Shown(picture, _grey(region), quality, told, _edit_warnings(region, quality))
 
     def _decode(self, latent: torch.Tensor) -> Image:
         if not torch.isfinite(latent).all():
@@ -132,6 +164,31 @@ class Results:
             return ()
         told = f"This image may lie outside what the model {self._model.name} knows; "
         return (f"{told}its autoencoder alone gives it back at {kept:.1f} dB. {self._model.notice}",)
+
+
+def _ranked(shown: Sequence[_Shown], chosen: Sequence[Candidate], *, keep: int) -> Finished:
+    """The best pictures in order, and of every candidate its setting, quality and score; the first is the result."""
+    scores = score([one.quality for one in shown])
+    order = range(len(shown)) if scores is None else sorted(range(len(shown)), key=lambda n: -scores[n])
+    best = shown[order[0]]
+    listed: list[dict[str, Any]] = []
+    files: list[File] = []
+    for rank, n in enumerate(order, start=1):
+        suffix = "" if rank == 1 else f"_{rank}"
+        files += shown[n].files(suffix) if rank <= keep else ()
+        listed.append(
+            {
+                "rank": None if scores is None else rank,
+                "score": None if scores is None else scores[n],
+                "image": f"image{suffix}" if rank <= keep else None,
+                "mask": f"mask{suffix}" if rank <= keep else None,
+                "parameters": chosen[n].spec.model_dump(mode="json"),
+                **{name: shown[n].told[name] for name in ("seed", "quality", "plan")},
+            }
+        )
+    unranked = () if scores is not None else (_UNRANKED,)
+    told = {**best.told, "candidates": listed, "score": FORMULA}
+    return Finished(files=tuple(files), result=told, warnings=(*best.warnings, *unranked))
 
 
 def _attention(result: InversionResult) -> Image:

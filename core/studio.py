@@ -12,9 +12,10 @@ from safetensors.torch import load, save
 
 from core.diffusion import requests
 from core.diffusion.backbone import Backbone
+from core.diffusion.editing.encoding import encode_edit
 from core.diffusion.editing.methods import edit
 from core.diffusion.editing.regions import find_region
-from core.diffusion.editing.subject import EditSubject, Text
+from core.diffusion.editing.subject import EditSubject
 from core.diffusion.engine import Engine
 from core.diffusion.inversion.artifact import Header, unpack_inversion
 from core.diffusion.inversion.inversion import Inversion
@@ -124,23 +125,13 @@ class ModelStudio:
     def _subject(
         self, held: Inversion, header: Header, target_prompt: str, *, spec: EditSpec, mask: Plane | None
     ) -> EditSubject:
-        source, target = (self._text(text) for text in (header.prompt, target_prompt))
-        sentences = spec.sentences(header.prompt, target_prompt)
-        fitted = None if mask is None else fit_plane(mask, self.backbone.resolution, fit=header.fit)
-        return EditSubject(
-            held,
-            source=source,
-            target=target,
-            null=self._text("").embedding,
-            guidance=header.spec.guidance,
-            region=None if spec.region is None else find_region(spec.region, held, source.prompt, mask=fitted),
-            sentences={name: self._text(text).embedding for name, text in sentences.items()},
-            projections=self.backbone.projections,
+        subject = encode_edit(
+            self.backbone, spec, held, source=header.prompt, target=target_prompt, guidance=header.spec.guidance
         )
-
-    def _text(self, text: str) -> Text:
-        prompt = self.backbone.vocabulary.parse(text)
-        return Text(prompt, self.backbone.encode_text(prompt))
+        if spec.region is None:
+            return subject
+        fitted = None if mask is None else fit_plane(mask, self.backbone.resolution, fit=header.fit)
+        return replace(subject, region=find_region(spec.region, held, subject.source.prompt, mask=fitted))
 
     def encode(self, square: Image, source: Prompt) -> Subject:
         """What an inversion works on, encoded once."""

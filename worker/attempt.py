@@ -14,6 +14,7 @@ from core.domain.job import Artifact, Job, JobError, JobKind, JobState
 from core.domain.ports import Claim, Outcome
 from core.domain.specs import Fit, Output
 from core.domain.studio import File, Finished, Interrupted, StopReason
+from core.domain.variants import Variety
 from core.usecases.attempts import finish, release
 from core.usecases.images import get_image
 from core.usecases.jobs import get_artifact
@@ -96,6 +97,7 @@ def _edit(tools: Tools, job: Job, watch: Watch) -> Finished:
         images={image_id: _fetch_image(tools, job, image_id) for image_id in spec.image_ids},
         observe=watch,
         resume=_fetch_checkpoint(tools, job),
+        variety=Variety.of_inputs(job.inputs),
     )
 
 

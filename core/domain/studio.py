@@ -8,6 +8,7 @@ from typing import Any, Protocol, final
 from core.domain.edit_specs import EditSpec
 from core.domain.inversion_specs import InversionSpec
 from core.domain.specs import Fit, Output
+from core.domain.variants import ONE, Variety
 
 
 class StopReason(StrEnum):
@@ -70,7 +71,8 @@ class Studio(Protocol):
     """Runs the algorithms on one loaded model; its methods may be called from several threads at once.
 
     An inversion leaves the files `reconstruction`, `attention` (PNG) and `inversion` (safetensors); an edit leaves
-    `image` and `mask` (PNG). `images` are the pictures that an edit's parameters name, by id.
+    `image` and `mask` (PNG): of several results the best, and of the next `image_2` and `mask_2`. `images` are the
+    pictures that an edit's parameters name, by id.
     """
 
     def invert(
@@ -97,4 +99,5 @@ class Studio(Protocol):
         images: Mapping[str, bytes],
         observe: Observer,
         resume: bytes | None,
+        variety: Variety = ONE,
     ) -> Finished: ...

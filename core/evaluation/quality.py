@@ -128,6 +128,12 @@ class Evaluator:
             lambda clip: clip_score(source, source_prompt, clip),
             basis="100·cos of the source and its own prompt, to compare clip_score with",
         )
+        notes.add_with(
+            self._clip,
+            "clip_score_unedited",
+            lambda clip: clip_score(source, target_prompt, clip),
+            basis="100·cos of the source and the target prompt: where clip_score starts from",
+        )
         self._note_changed(notes, source, edited, region=region)
         for name, metric, reference, basis in (
             ("background_psnr", psnr, source, _SOURCE),

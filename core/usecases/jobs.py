@@ -9,6 +9,7 @@ from core.domain.inversion_specs import InversionMethod
 from core.domain.job import Artifact, Job, JobKind, JobState
 from core.domain.ports import Database, JobFilter, ObjectStore, WakeUps
 from core.domain.specs import Fit, Output
+from core.domain.variants import Variety
 from core.usecases.edits import submit_edit
 from core.usecases.inversions import submit_inversion
 from core.usecases.requests import EditRequest, InversionRequest, Order
@@ -121,11 +122,16 @@ def _inversion_request(job: Job) -> InversionRequest:
 
 
 def _edit_request(job: Job) -> EditRequest:
+    variety = Variety.of_inputs(job.inputs)
+    # A search leaves alone what was given; what was resolved it may try otherwise.
+    names = set(variety.given) if variety.search else set(job.parameters)
     return EditRequest(
         inversion=job.inputs["inversion_id"],
         target_prompt=job.inputs["target_prompt"],
-        method=EditMethod(job.parameters["method"]),
-        parameters=job.parameters,
+        method=EditMethod(job.parameters["method"]) if "method" in names else None,
+        parameters={name: job.parameters[name] for name in names - {"method"}},
+        count=variety.count,
+        search=variety.search,
         output=Output(job.inputs["output"]),
         seed=job.seed,
     )

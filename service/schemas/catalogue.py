@@ -6,9 +6,11 @@ from typing import Any, Self, final
 from pydantic import BaseModel, Field
 
 from core.domain.catalogue import Model
+from core.domain.edit_parts import EditMethod
 from core.domain.errors import ErrorCode
 from core.domain.job import JobClass
 from core.domain.methods import Method
+from core.domain.variants import grid_of, is_stochastic
 from core.domain.watching import QueueLoad
 from service.problems import PROBLEMS
 from service.schemas.previews import CostView
@@ -33,6 +35,8 @@ class MethodView(BaseModel):
     parameters: dict[str, Any] = Field(description="JSON Schema, with defaults and bounds.")
     cost: CostView = Field(description="At the default parameters.")
     citation: CitationView
+    stochastic: bool = Field(description="Whether another seed gives another edit, so that `count` makes sense.")
+    search: list[dict[str, float]] = Field(description="The settings of it that `search` tries; none: it cannot.")
 
     @classmethod
     def of(cls, method: Method, cost: CostView) -> Self:
@@ -40,7 +44,10 @@ class MethodView(BaseModel):
         schema = method.spec.model_json_schema()
         schema["properties"].pop("method")
         paper = method.citation
+        edit = method.name if isinstance(method.name, EditMethod) else None
         return cls(
+            stochastic=edit is not None and is_stochastic(edit),
+            search=[] if edit is None else [dict(row) for row in grid_of(edit)],
             name=method.name,
             summary=(method.spec.__doc__ or "").split("\n", 1)[0],
             parameters=schema,

@@ -1,11 +1,14 @@
 """What a submission would be, answered without making a job."""
 
+from collections.abc import Sequence
 from typing import Any, Self, final
 
 from pydantic import BaseModel, Field
 
 from core.domain.costs import Cost
+from core.domain.edit_parts import EditMethod
 from core.domain.job import Job
+from core.domain.variants import Candidate
 from service.schemas.jobs import ModelRef
 
 
@@ -23,6 +26,21 @@ class CostView(BaseModel):
 
 
 @final
+class CandidateView(BaseModel):
+    """One setting that would be tried."""
+
+    method: EditMethod
+    parameters: dict[str, Any]
+    seed: int
+
+    @classmethod
+    def of(cls, candidate: Candidate) -> Self:
+        """With its parameters resolved."""
+        parameters = candidate.spec.model_dump(mode="json")
+        return cls(method=candidate.spec.method, parameters=parameters, seed=candidate.seed)
+
+
+@final
 class Preview(BaseModel):
     """A sound request, resolved."""
 
@@ -33,8 +51,10 @@ class Preview(BaseModel):
     warnings: list[str]
     estimated_cost: CostView = Field(description="With the inversion's, where the edit would make one.")
 
+    candidates: list[CandidateView] = Field(description="What would be tried, where several results are asked for.")
+
     @classmethod
-    def of(cls, job: Job, cost: Cost) -> Self:
+    def of(cls, job: Job, cost: Cost, candidates: Sequence[Candidate] = ()) -> Self:
         """The job that would be made, and what it would cost."""
         return cls(
             inputs=job.inputs,
@@ -43,4 +63,5 @@ class Preview(BaseModel):
             seed=job.seed,
             warnings=list(job.warnings),
             estimated_cost=CostView.of(cost),
+            candidates=[CandidateView.of(one) for one in candidates],
         )

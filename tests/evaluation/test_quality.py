@@ -36,13 +36,14 @@ EDIT_VALUES = {
     "clip_score",
     "clip_score_hessel",
     "clip_score_source",
+    "clip_score_unedited",
     "structure_distance",
     "ns_lpips",
     "background_psnr",
     "background_ssim",
     "background_psnr_reconstruction",
 }
-BY_NETWORKS = {"clip_score", "clip_score_hessel", "clip_score_source", "structure_distance", "ns_lpips"}
+BY_NETWORKS = {name for name in EDIT_VALUES if not name.startswith("background")}
 
 Mask = NDArray[np.float32]
 

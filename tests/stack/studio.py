@@ -13,6 +13,7 @@ from core.domain.errors import ComputeError, ErrorCode
 from core.domain.inversion_specs import InversionSpec
 from core.domain.specs import Fit, Output
 from core.domain.studio import File, Finished, Observer, Reached
+from core.domain.variants import ONE, Variety
 
 PROMPT_DIVERGES = "diverges"
 PROMPT_FULL = "memory is full"
@@ -73,11 +74,13 @@ class FakeStudio:
         images: Mapping[str, bytes],
         observe: Observer,
         resume: bytes | None,
+        variety: Variety = ONE,
     ) -> Finished:
-        state = State(0, _digest(inversion, target_prompt.encode()))
+        digest = _digest(inversion, target_prompt.encode())
+        state = State(0, digest) if resume is None else State(**json.loads(resume))
         while state.done < 2:
             state = self._step(target_prompt, state)
-            observe(Reached(timestep=state.done, timesteps=2))
+            observe(Reached(timestep=state.done, timesteps=2, checkpoint=state.pack))
         data = state.digest.encode()
         return _finished({"image": data, "mask": data})
 
