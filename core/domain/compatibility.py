@@ -1,8 +1,9 @@
 """Which edit method can be sampled from which inversion, and why not where it cannot."""
 
-from core.domain.edit_specs import EditSpec, SdEditSpec
+from core.domain.edit_specs import EditSpec, SdEditSpec, StyleTransferSpec
 from core.domain.errors import ErrorCode, FieldError, InputError
-from core.domain.inversion_specs import EditFriendlySpec, InversionSpec
+from core.domain.inversion_parts import Feeds
+from core.domain.inversion_specs import EditFriendlySpec, InversionSpec, StyleDiffusionSpec, ValueEmbeddingSpec
 
 
 def check_pair(inversion: InversionSpec, edit: EditSpec) -> None:
@@ -23,6 +24,14 @@ def refusal(inversion: InversionSpec, edit: EditSpec) -> str | None:
             return (
                 "sdedit draws noise of its own, and edit_friendly's only fits the path it was found on; invert with "
                 "another method, or edit with word_swap."
+            )
+        case ((StyleDiffusionSpec(feeds=Feeds.VALUE | Feeds.KEY_VALUE) | ValueEmbeddingSpec()), StyleTransferSpec()):
+            return None
+        case _, StyleTransferSpec():
+            return (
+                "style_transfer takes the style from learned value inputs, and this inversion learns none that reach "
+                "another sentence; invert the style picture with stylediffusion (feeds value or key_value) or "
+                "value_embedding, or edit with plug_and_play."
             )
         case _:
             return None

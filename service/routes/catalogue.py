@@ -4,10 +4,10 @@ from fastapi import APIRouter, Depends
 
 from core.domain.costs import cost_of_edit, cost_of_inversion
 from core.domain.edit_parts import EditMethod
-from core.domain.edit_specs import resolve_edit
+from core.domain.edit_specs import EditSpec, resolve_edit
 from core.domain.errors import ErrorCode
 from core.domain.inversion_specs import InversionMethod, Sampling, resolve_inversion
-from core.domain.methods import EDIT_METHODS, INVERSION_METHODS
+from core.domain.methods import EDIT_METHODS, INVERSION_METHODS, Method
 from core.usecases.queue import measure_queue
 from service.dependencies import Reading, UsedPorts, get_caller
 from service.problems import declared
@@ -26,10 +26,14 @@ def list_methods() -> MethodsView:
     ]
     timesteps = Sampling().timesteps
     edits = [
-        MethodView.of(method, CostView.of(cost_of_edit(resolve_edit(EditMethod(method.name), {}), timesteps=timesteps)))
+        MethodView.of(method, CostView.of(cost_of_edit(_resolved(method), timesteps=timesteps)))
         for method in EDIT_METHODS
     ]
     return MethodsView(inversions=inversions, edits=edits)
+
+
+def _resolved(method: Method) -> EditSpec:
+    return resolve_edit(EditMethod(method.name), method.needs)
 
 
 @router.get("/models", responses=declared(), dependencies=[Depends(get_caller)])

@@ -11,6 +11,7 @@ from core.domain.edit_specs import P2PlusSpec, resolve_edit
 from core.domain.errors import ErrorCode, InputError
 from core.domain.inversion_parts import Head
 from core.domain.inversion_specs import InversionMethod, StyleDiffusionSpec, resolve_inversion
+from core.domain.methods import EDIT_METHODS, Method
 
 
 def _faults(method: InversionMethod | EditMethod, given: Mapping[str, Any]) -> dict[str, str]:
@@ -25,9 +26,23 @@ def test_every_inversion_resolves_without_parameters(method: InversionMethod) ->
     assert resolve_inversion(method, {}, {}).method is method
 
 
-@pytest.mark.parametrize("method", EditMethod)
-def test_every_edit_resolves_without_parameters(method: EditMethod) -> None:
-    assert resolve_edit(method, {}).method is method
+@pytest.mark.parametrize("method", EDIT_METHODS, ids=lambda method: method.name)
+def test_every_edit_resolves_with_what_it_needs_alone(method: Method) -> None:
+    name = EditMethod(method.name)
+
+    assert resolve_edit(name, method.needs).method is name
+    for missing in method.needs:
+        assert set(_faults(name, {})) == {f"/parameters/{missing}"}
+
+
+def test_style_transfer_takes_no_region() -> None:
+    given = {"content_image_id": "img_content", "region": {"words": ["circle"]}}
+
+    assert set(_faults(EditMethod.STYLE_TRANSFER, given)) == {"/parameters/region"}
+
+
+def test_a_sentence_has_no_character_that_the_database_refuses() -> None:
+    assert set(_faults(EditMethod.PLUG_AND_PLAY, {"negative_prompt": "a\x00b"})) == {"/parameters/negative_prompt"}
 
 
 def test_given_wins_over_the_models_default_and_that_over_the_methods() -> None:
