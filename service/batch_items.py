@@ -12,6 +12,7 @@ from service.failures import validated
 from service.schemas import batch_requests
 from service.schemas.batch_requests import BatchDefaults
 from service.schemas.requests import CreateEdit, ImageInput
+from service.schemas.webhooks import JobWebhook
 
 _PLACE = re.compile(r"\{([^{}]*)\}")
 # Where an item says from what it is made, these defaults mean nothing to it.
@@ -26,11 +27,13 @@ class Preparing:
 
     Args:
         keep_image: keeps the image that a field brings, and returns its id.
+        keep_webhook: what a job keeps of the webhook that a field names.
         check_model: refuses the name of a model that does not run here.
     """
 
     defaults: BatchDefaults
     keep_image: Callable[[ImageInput], str]
+    keep_webhook: Callable[[JobWebhook | None], dict[str, Any] | None]
     check_model: Callable[[str | None], None]
     seen: set[str] = field(default_factory=set)
 
@@ -60,7 +63,8 @@ class Preparing:
         body = validated(CreateEdit, self._merged(item))
         self.check_model(body.model)
         request: EditRequest = body.request(None if body.image is None else self.keep_image(body.image))
-        return {"edit": request.to_document(), "metadata": body.metadata}
+        webhook = self.keep_webhook(body.webhook)
+        return {"edit": request.to_document(), "metadata": body.metadata, "webhook": webhook}
 
     def _merged(self, item: batch_requests.BatchItem) -> dict[str, Any]:
         own, defaults = item.given(), self.defaults.given()

@@ -105,6 +105,7 @@ def _start(uow: UnitOfWork, model: Model, *, batch: Batch, item: BatchItem) -> s
         tenant=batch.tenant,
         job_class=JobClass.BATCH,
         metadata=document["metadata"],
+        webhook=document.get("webhook"),
         deadline_seconds=left,
         max_attempts=batch.max_attempts,
         retry_of=item.job_id,

@@ -5,10 +5,12 @@ from typing import Annotated, Any, Self, final
 from pydantic import Field, WithJsonSchema, model_validator
 
 from core.domain.edit_parts import EditMethod
-from core.domain.specs import Output
+from core.domain.specs import NotBool, Output
+from core.domain.variants import MOST_RESULTS
 from core.usecases.batches import MAX_ITEMS
 from service.schemas.fields import Body, Identifier, Metadata, NoNul, Parameters, PromptText, SeedField
 from service.schemas.requests import ImageInput, InversionChoice
+from service.schemas.webhooks import JobWebhook
 
 _LONGEST_SECONDS = 30 * 86_400  # as long as artifacts are kept
 _Name = Annotated[str, Field(min_length=1, max_length=64), NoNul]
@@ -31,7 +33,10 @@ class EditFields(Body):
     model: Identifier | None = None
     output: Output | None = None
     seed: SeedField | None = None
+    count: Annotated[int, Field(ge=1, le=MOST_RESULTS), NotBool] | None = None
+    search: bool | None = None
     metadata: Metadata
+    webhook: JobWebhook | None = None
 
     def given(self) -> dict[str, Any]:
         """The fields of an edit that are not left open."""

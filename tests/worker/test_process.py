@@ -10,15 +10,20 @@ from typing import Self
 
 import pytest
 
+from core.domain.batch import BatchState
 from core.domain.catalogue import Model
 from core.domain.job import Job, JobState
+from core.domain.ports import JobFilter
 from core.domain.watching import EventKind, Worker
 from core.queue.app import make_app
 from core.queue.wakeups import CeleryWakeUps
 from core.settings import Settings
+from core.usecases.batches import cancel_batch
+from core.usecases.jobs import list_jobs
 from core.wiring import build_database, build_store, migrate
 from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
+from tests.stack.batching import counted, item, read, refused, results, send
 from tests.stack.fakes import load
 from tests.stack.processes import WorkerProcess, wait_until
 from tests.stack.studio import steps_in
@@ -206,6 +211,42 @@ def test_a_database_that_crashes_and_comes_back_loses_no_job(
         done = distributed.wait_for(job, JobState.SUCCEEDED)
 
     assert len(done.artifacts) == 3
+
+
+def test_a_batch_whose_acceptor_was_killed_survives_its_worker_and_is_done_once(deployment: Deployment) -> None:
+    images = [deployment.caller.image(shade) for shade in range(3)]
+    # Kept, and no job made of it: as after a process that was killed between the two.
+    batch = send(deployment.caller, [refused(0), *(item(n, images[n % 3], seed=n) for n in range(1, 13))])
+    with deployment.worker(timestep_seconds=0.05):
+        wait_until(lambda: counted(read(deployment.caller, batch)).get("succeeded", 0) >= 3, "some items are done")
+    early = results(deployment.caller, batch)
+
+    with deployment.worker(timestep_seconds=0.01):
+        wait_until(lambda: read(deployment.caller, batch).state is BatchState.ENDED, "the batch has ended")
+
+    assert counted(read(deployment.caller, batch)) == {"succeeded": 12, "failed": 1}
+    late = results(deployment.caller, batch, after=early[-1].sequence)
+    assert early[0].item.number == 0
+    assert len(early) >= 4
+    assert sorted(one.item.number for one in (*early, *late)) == list(range(13))
+
+
+def test_of_a_batch_canceled_half_way_nothing_starts_any_more(deployment: Deployment) -> None:
+    images = [deployment.caller.image(shade) for shade in range(3)]
+    batch = send(deployment.caller, [item(n, images[n % 3], seed=n) for n in range(40)])
+    with deployment.worker(timestep_seconds=0.05):
+        wait_until(lambda: counted(read(deployment.caller, batch)).get("succeeded", 0) >= 3, "some items are done")
+        cancel_batch(deployment.database, "acme", batch.id)
+        with deployment.database.read() as uow:
+            canceled_at = uow.now()
+        wait_until(lambda: read(deployment.caller, batch).state is BatchState.ENDED, "the batch has ended")
+        sleep(1)  # two sweeps
+
+    jobs = list_jobs(deployment.database, JobFilter(tenant="acme", batch_id=batch.id, limit=1000))
+    assert {job.state.final for job in jobs} == {True}
+    assert all(job.started_at is None or job.started_at <= canceled_at for job in jobs)
+    assert counted(read(deployment.caller, batch)).keys() == {"succeeded", "canceled"}
+    assert len(results(deployment.caller, batch)) == 40
 
 
 def test_an_embedded_folder_has_one_worker(embedded: Deployment) -> None:
