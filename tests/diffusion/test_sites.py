@@ -13,6 +13,7 @@ from core.diffusion.attention.sites import (
     Kind,
     Place,
     Site,
+    carries_content,
     carries_layout,
     carries_structure,
     carries_words,
@@ -74,6 +75,15 @@ def test_plug_and_play_reads_the_published_decoder_layers_4_to_11() -> None:
     assert [(name[0], int(name[1]), int(name[3])) for name in found] == [
         ("up_blocks", block, layer) for block, own in layers.items() for layer in own
     ]
+
+
+def test_content_is_shared_from_the_published_layer_on() -> None:
+    """From layer 10 of the sixteen of Stable Diffusion 1, counted from 0: down 0 to 5, mid 6, up 7 to 15."""
+    sites = [site for site in _sites(64, _TINY) if site.kind is Kind.SELF]
+    in_order = [site for place in Place for site in sites if site.place is place]
+
+    assert [carries_content(site) for site in in_order] == [False] * 10 + [True] * 6
+    assert not any(carries_content(site) for site in _sites(64, _TINY) if site.kind is Kind.CROSS)
 
 
 def test_at_768_pixels_words_are_read_where_there_is_attention() -> None:

@@ -9,6 +9,7 @@ import pytest
 from core.domain.access import IdempotencyRecord
 from core.domain.edit_parts import EditMethod
 from core.domain.errors import AppError, Conflict, ErrorCode, InputError, NotFound
+from core.domain.inversion_specs import InversionMethod
 from core.domain.job import Job, JobState
 from core.domain.specs import Fit
 from core.usecases.requests import InversionRequest, Order
@@ -189,6 +190,22 @@ def test_an_unknown_image_is_not_found(caller: Caller) -> None:
             "/parameters/cross_rule",
         ),
         ({"parameters": {"cross_window": 2}}, ErrorCode.VALIDATION, "/parameters/cross_window"),
+        (
+            {
+                "method": EditMethod.MASACTRL,
+                "parameters": {"mask_aware": {"source_words": ["zebra"], "target_words": ["circle"]}},
+            },
+            ErrorCode.WORD_NOT_IN_PROMPT,
+            "/parameters/mask_aware/source_words",
+        ),
+        (
+            {
+                "method": EditMethod.MASACTRL,
+                "parameters": {"mask_aware": {"source_words": ["red"], "target_words": ["circle", "red"]}},
+            },
+            ErrorCode.WORD_NOT_IN_PROMPT,
+            "/parameters/mask_aware/target_words",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -201,6 +218,15 @@ def test_a_faulty_edit_is_refused_where_it_is_faulty(
         caller.edit(inversion.id, **changes)  # type: ignore[arg-type]
 
     assert (refused.value.code, refused.value.errors[0].pointer) == (code, pointer)
+
+
+def test_sdedit_of_an_edit_friendly_inversion_is_refused_with_a_way_out(caller: Caller) -> None:
+    inversion = caller.invert(method=InversionMethod.EDIT_FRIENDLY)
+
+    with pytest.raises(InputError, match="invert with another method, or edit with word_swap") as refused:
+        caller.edit(inversion.id, method=EditMethod.SDEDIT)
+
+    assert refused.value.errors[0].pointer == "/method"
 
 
 def test_a_refused_edit_leaves_no_inversion_behind(caller: Caller) -> None:
