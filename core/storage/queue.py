@@ -52,13 +52,12 @@ class SqlQueue:
         )
 
     def unfinished(self) -> dict[tuple[JobState, JobClass], int]:
+        counted = select(jobs.c.job_class, func.count()).group_by(jobs.c.job_class)
         states = {JobState.WAITING: IS_WAITING, JobState.QUEUED: IS_QUEUED, JobState.RUNNING: IS_RUNNING}
         return {
             (state, JobClass(job_class)): count
             for state, is_state in states.items()
-            for job_class, count in self._tx.connection.execute(
-                select(jobs.c.job_class, func.count()).where(is_state).group_by(jobs.c.job_class)
-            )
+            for job_class, count in self._tx.connection.execute(counted.where(is_state))
         }
 
     def _typical_seconds(self, job_class: JobClass) -> float | None:

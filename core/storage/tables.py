@@ -130,6 +130,7 @@ HAS_ARTIFACTS = and_(IS_SUCCEEDED, jobs.c.erased_at.is_(None))
 
 IS_UNTIDY = and_(jobs.c.finished_at.is_not(None), jobs.c.tidied_at.is_(None))
 
+# By state, a large index would also answer for a small one: SQLite counted running jobs in that of all unfinished ones.
 _PARTIAL = {
     "ix_jobs_queue": (IS_QUEUED, (jobs.c.job_class, jobs.c.model_key, jobs.c.tenant, jobs.c.queued_at, jobs.c.id)),
     "ix_jobs_running": (IS_RUNNING, (jobs.c.tenant, jobs.c.lease_until)),
@@ -137,7 +138,7 @@ _PARTIAL = {
     "ix_jobs_leader": (jobs.c.leader.is_not(None), (jobs.c.leader,)),
     "ix_jobs_depends_on": (jobs.c.depends_on.is_not(None), (jobs.c.depends_on,)),
     "ix_jobs_batch": (jobs.c.batch_id.is_not(None), (jobs.c.batch_id, jobs.c.created_at, jobs.c.id)),
-    "ix_jobs_unfinished": (IS_UNFINISHED, (jobs.c.tenant, jobs.c.job_class)),
+    "ix_jobs_unfinished": (jobs.c.finished_at.is_(None), (jobs.c.tenant, jobs.c.job_class)),
     "ix_jobs_deadline": (and_(IS_UNFINISHED, jobs.c.deadline_at.is_not(None)), (jobs.c.deadline_at,)),
     "ix_jobs_recent": (and_(IS_SUCCEEDED, jobs.c.leader.is_(None)), (jobs.c.job_class, jobs.c.finished_at)),
     "ix_jobs_waiting": (IS_WAITING, (jobs.c.job_class,)),

@@ -36,7 +36,7 @@ class SqlTenants:
         added = _dialect(self._tx).insert(tenants).values(**row)
         self._tx.connection.execute(added.on_conflict_do_update(index_elements=[tenants.c.name], set_=row))
 
-    def list(self, *, after: str, limit: int) -> Sequence[Tenant]:
+    def list(self, *, after: str, limit: int | None) -> Sequence[Tenant]:
         query = select(tenants).where(tenants.c.name > after).order_by(tenants.c.name).limit(limit)
         return [Tenant(**row) for row in self._tx.connection.execute(query).mappings()]
 

@@ -13,7 +13,7 @@ _DOCUMENT = sa.JSON().with_variant(JSONB(), "postgresql")
 _MOMENT = sa.DateTime(timezone=True)
 _ID = sa.String(40)
 _NAME = sa.String(64)
-_UNFINISHED = sa.text("state = 'waiting' OR state = 'queued' OR state = 'running'")
+_UNFINISHED = sa.text("finished_at IS NULL")
 _PENDING = sa.text("state = 'pending'")
 
 

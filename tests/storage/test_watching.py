@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 from core.domain.job import Job, JobClass, JobState, Progress
 from core.domain.ports import Claim, Database, ObjectStore
 from core.domain.watching import EventKind, JobEvent, QueueLoad
+from core.storage.database import make_engine
+from core.storage.migrate import upgrade
 from core.storage.objects_folder import FolderStore
 from core.usecases.sweep import tidy
 from tests.stack.fakes import ARTIFACT, FAILURE, MODEL, SUCCESS, add_follower, add_job, claim, finish, load, try_claim
@@ -204,6 +207,24 @@ def test_unfinished_jobs_are_counted_by_state_and_class(database: Database) -> N
         (JobState.WAITING, JobClass.INTERACTIVE): 1,
         (JobState.QUEUED, JobClass.INTERACTIVE): 1,
     }
+
+
+def test_sqlite_finds_running_jobs_in_their_own_small_index(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    upgrade(url)
+    engine = make_engine(url)
+    with engine.connect() as connection:
+        plans = [
+            str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all())
+            for query in (
+                "SELECT tenant, count(*) FROM jobs WHERE state = 'running' GROUP BY tenant",
+                "SELECT * FROM jobs WHERE state = 'running' AND lease_until < '2026'",
+                "SELECT count(*) FROM jobs WHERE state = 'running' AND job_class = 'batch'",
+            )
+        ]
+    engine.dispose()
+
+    assert all("ix_jobs_running" in plan for plan in plans), plans
 
 
 def _tell(database: Database, claimed: Claim, timestep: int) -> int:
