@@ -13,10 +13,11 @@ from stylediffusion.commands.images import edit, invert
 from stylediffusion.commands.keys import keys
 from stylediffusion.commands.methods import methods
 from stylediffusion.commands.parts import api, migrate, worker
+from stylediffusion.commands.tenants import tenants
 from stylediffusion.commands.up import up
 from stylediffusion.errors import ClientError, Refused
 
-_COMMANDS = (up, demo, invert, edit, batch, methods, api, worker, migrate, keys, bench)
+_COMMANDS = (up, demo, invert, edit, batch, methods, api, worker, migrate, keys, tenants, bench)
 # What the extra `worker` installs and the web process does without.
 _EXTRA = frozenset({"accelerate", "diffusers", "jaxtyping", "safetensors", "torch", "transformers"})
 _INTERRUPTED = 130  # as shells say it

@@ -34,7 +34,7 @@ def put_tenant(database: Database, tenant: Tenant) -> None:
         uow.commit()
 
 
-def list_tenants(database: Database, *, after: str = "", limit: int) -> Sequence[Tenant]:
+def list_tenants(database: Database, *, after: str = "", limit: int | None = None) -> Sequence[Tenant]:
     """By name, those that come after one."""
     with database.read() as uow:
         return uow.tenants.list(after=after, limit=limit)

@@ -29,6 +29,8 @@ _RETRIED = (
     ErrorCode.INVERSION_FAILED,
     ErrorCode.ARTIFACT_EXPIRED,
     ErrorCode.IDEMPOTENCY_IN_FLIGHT,
+    ErrorCode.QUEUE_FULL,
+    ErrorCode.QUOTA_EXCEEDED,
 )
 READ_FILE = (ErrorCode.NOT_FOUND, ErrorCode.JOB_NOT_FINISHED, ErrorCode.ARTIFACT_EXPIRED)
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Unchanged since the answer with this ETag."}}

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from core.domain.errors import AppError
 from core.domain.inversion_specs import InversionMethod
+from core.domain.tenants import Tenant
 from core.settings import Settings
-from core.wiring import migrate
+from core.usecases.keys import authenticate
+from core.wiring import build_database, migrate
 from service.routes.catalogue import list_methods
 from stylediffusion.cli import cli
 from stylediffusion.listening import listen
@@ -71,6 +74,27 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
 
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
     assert "is not to be had" in ended.stderr
+
+
+def test_a_key_is_exchanged_and_a_tenant_changed(tmp_path: Path) -> None:
+    data = ["--data", str(tmp_path)]
+    migrate(Settings(data_dir=tmp_path))
+    run = CliRunner()
+    first = run.invoke(cli, ["keys", "create", "acme", *data]).output.strip()
+    key_id = f"key_{first.split('_')[1]}"
+    second = run.invoke(cli, ["keys", "rotate", key_id, "--overlap", "0", *data]).output.strip()
+    changes = ["--fetch-urls", "--requests-per-minute", "7"]
+    assert run.invoke(cli, ["tenants", "set", "acme", *changes, *data]).exit_code == 0
+    assert run.invoke(cli, ["tenants", "set", "acme", "--requests-per-minute", "0", *data]).exit_code == 0
+    unknown = run.invoke(cli, ["tenants", "set", "none", "--fetch-urls", *data])
+
+    database = build_database(Settings(data_dir=tmp_path))
+    assert authenticate(database, second).tenant == Tenant(name="acme", fetch_urls=True)
+    with pytest.raises(AppError):
+        authenticate(database, first)
+    database.close()
+    assert unknown.exit_code != 0
+    assert "acme" in run.invoke(cli, ["tenants", "list", *data]).output
 
 
 def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def allowed(service: Harness, media_type: str = "image/png") -> dict[str, Any]:
 
 def send(service: Harness, upload: dict[str, Any], data: bytes, **fields: str) -> int:
     """As any client does: to the store's own address without a key, or to the service with one."""
-    form = {"data": {**upload["fields"], **fields}, "files": {"file": data}}
+    form: dict[str, Any] = {"data": {**upload["fields"], **fields}, "files": {"file": data}}
     if upload["url"].startswith("/"):
         return service.client.post(upload["url"], **form).status_code
     return httpx2.post(upload["url"], **form).status_code
