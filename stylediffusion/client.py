@@ -87,21 +87,28 @@ class Client:
         inversion_id: str,
         target_prompt: str,
         *,
-        method: str = "p2plus",
+        method: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         output: str = "original",
         seed: int = 0,
+        count: int | None = None,
+        search: bool = False,
         metadata: Mapping[str, str] | None = None,
     ) -> Job:
-        """Begins an edit, which waits for an inversion that is not done yet."""
+        """Begins an edit, which waits for an inversion that is not done yet.
+
+        Without a method it is p2plus, or with `search` several; of `count` results the best is `image`, the next
+        `image_2`.
+        """
         body = {
             "inversion_id": inversion_id,
             "target_prompt": target_prompt,
-            "method": method,
             "parameters": dict(parameters or {}),
             "output": output,
             "seed": seed,
+            "search": search,
             "metadata": dict(metadata or {}),
+            **{name: value for name, value in (("method", method), ("count", count)) if value is not None},
         }
         return Job.model_validate_json(self._post("/edits", json=body))
 

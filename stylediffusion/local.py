@@ -7,14 +7,15 @@ from typing import Any, final
 
 from core.diffusion.inversion.artifact import unpack_inversion
 from core.domain.edit_parts import EditMethod
-from core.domain.edit_specs import resolve_edit
+from core.domain.edit_specs import EditSpec
 from core.domain.errors import ErrorCode, InputError
 from core.domain.inversion_specs import InversionMethod, resolve_inversion
 from core.domain.specs import Fit, Output
 from core.domain.studio import Finished, Observer, Reached
 from core.images import read_image, to_png
 from core.settings import Settings
-from core.usecases.checks import check_prompt, check_words, prompt_warnings
+from core.usecases.checks import check_edit, check_mask, check_prompt, prompt_warnings
+from core.usecases.requests import EditRequest
 from stylediffusion.outcome import Outcome, file_name
 from worker.loading import load_studio
 
@@ -61,11 +62,13 @@ class LocalStudio:
         inversion: Path,
         target_prompt: str,
         *,
-        method: str,
+        method: str | None,
         parameters: Mapping[str, Any],
         output: str,
         seed: int,
         on_progress: OnProgress,
+        count: int | None = None,
+        search: bool = False,
     ) -> Outcome:
         """An edit of what `invert` has written, named by its folder or by the file in it.
 
@@ -76,22 +79,29 @@ class LocalStudio:
         """
         model = self._studio.model
         data, picture = _read_inversion(inversion)
-        spec = resolve_edit(EditMethod(method), parameters)
         _, header = unpack_inversion(data, device="cpu")
-        source, target = check_prompt(model, "/source_prompt", header.prompt), target_prompt
-        check_words(spec, source, check_prompt(model, "/target_prompt", target))
+        request = EditRequest(
+            inversion=str(inversion),
+            target_prompt=target_prompt,
+            method=None if method is None else EditMethod(method),
+            parameters=parameters,
+            count=count,
+            search=search,
+        )
+        spec = check_edit(model, request, source_prompt=header.prompt, inversion=header.spec)
         finished = self._studio.edit(
             data,
             picture,
-            target,
+            target_prompt,
             spec=spec,
             output=Output(output),
             seed=seed,
-            images={path: _read_picture(path) for path in spec.image_ids},
+            images=_read_images(spec, picture),
             observe=_observer(on_progress),
             resume=None,
+            variety=request.variety,
         )
-        return _outcome(finished, prompt_warnings(model, target))
+        return _outcome(finished, prompt_warnings(model, target_prompt))
 
 
 def _observer(on_progress: OnProgress) -> Observer:
@@ -109,6 +119,18 @@ def _outcome(finished: Finished, warnings: tuple[str, ...], *, also: dict[str, b
         warnings=(*warnings, *finished.warnings),
         seconds=finished.metrics.get("compute_seconds"),
     )
+
+
+def _read_images(spec: EditSpec, picture: bytes) -> dict[str, bytes]:
+    images = {path: _read_picture(path) for path in spec.image_ids}
+    if spec.region is not None and spec.region.image_id is not None:
+        check_mask(picture=_size(picture), mask=_size(images[spec.region.image_id]))
+    return images
+
+
+def _size(png: bytes) -> tuple[int, int]:
+    height, width = read_image(png).shape[:2]
+    return width, height
 
 
 def _read_picture(path: str) -> bytes:

@@ -46,10 +46,12 @@ def edit_remote(
     inversion: str,
     *,
     target: str,
-    method: str,
+    method: str | None,
     output: str,
     params: Sequence[str],
     seed: int,
+    count: int | None,
+    search: bool,
     out: Path | None,
     url: str | None,
     key: str | None,
@@ -59,7 +61,14 @@ def edit_remote(
 
     def send(client: Client) -> Job:
         return client.edit(
-            inversion, target, method=method, parameters=read_parameters(params), output=output, seed=seed
+            inversion,
+            target,
+            method=method,
+            parameters=read_parameters(params),
+            output=output,
+            seed=seed,
+            count=count,
+            search=search,
         )
 
     _follow(send, out=out, connection=_connection(url, key, data))
@@ -90,21 +99,32 @@ def edit_local(
     inversion: str,
     *,
     target: str,
-    method: str,
+    method: str | None,
     output: str,
     params: Sequence[str],
     seed: int,
+    count: int | None,
+    search: bool,
     out: Path | None,
     **_: object,
 ) -> None:
     """Computes the edit in this process."""
     from stylediffusion.local import LocalStudio
 
-    chosen, parameters, path = _known(method, EditMethod), read_parameters(params), Path(inversion)
+    chosen = None if method is None else _known(method, EditMethod)
+    parameters, path = read_parameters(params), Path(inversion)
     studio, console = LocalStudio(read_settings()), Console()
     with progress_bar(console, "edit") as on_progress:
         outcome = studio.edit(
-            path, target, method=chosen, parameters=parameters, output=output, seed=seed, on_progress=on_progress
+            path,
+            target,
+            method=chosen,
+            parameters=parameters,
+            output=output,
+            seed=seed,
+            count=count,
+            search=search,
+            on_progress=on_progress,
         )
     folder = path if path.is_dir() else path.parent
     _leave(outcome, out or folder / "-".join(target.split()), console)

@@ -5,9 +5,14 @@ from contextlib import contextmanager
 
 from core.domain.alignment import align
 from core.domain.catalogue import Model
-from core.domain.edit_specs import EditSpec, Injection, MasaCtrlSpec
+from core.domain.compatibility import check_pair
+from core.domain.edit_parts import EditMethod
+from core.domain.edit_specs import EditSpec, Injection, MasaCtrlSpec, resolve_edit
 from core.domain.errors import ErrorCode, FieldError, InputError
+from core.domain.inversion_specs import InversionSpec
 from core.domain.prompts import Prompt
+from core.domain.variants import check_variety
+from core.usecases.requests import EditRequest
 
 Size = tuple[int, int]  # width, height in pixels
 
@@ -20,6 +25,23 @@ def check_prompt(model: Model, pointer: str, text: str) -> Prompt:
     """
     with _pointing(pointer):
         return model.vocabulary.parse(text)
+
+
+def check_edit(model: Model, request: EditRequest, *, source_prompt: str, inversion: InversionSpec) -> EditSpec:
+    """The edit's complete parameters, once everything fits that can be told without its pictures.
+
+    Raises:
+        InputError: a parameter, a prompt, a word, the pair of methods, `count` or `search` is at fault.
+    """
+    spec = resolve_edit(request.method or EditMethod.P2PLUS, request.parameters)
+    check_variety(spec, request.variety)
+    source = check_prompt(model, "/source_prompt", source_prompt)
+    target = check_prompt(model, "/target_prompt", request.target_prompt)
+    check_words(spec, source, target)
+    for name, text in spec.sentences(source.text, target.text).items():
+        check_prompt(model, f"/parameters/{name}", text)
+    check_pair(inversion, spec)
+    return spec
 
 
 def check_words(spec: EditSpec, source: Prompt, target: Prompt) -> None:

@@ -4,16 +4,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 from core.domain.catalogue import Model
-from core.domain.compatibility import check_pair
-from core.domain.edit_parts import EditMethod
-from core.domain.edit_specs import EditSpec, resolve_edit
+from core.domain.edit_specs import EditSpec
 from core.domain.errors import Conflict, ErrorCode, FieldError, InputError, NotFound
 from core.domain.ids import new_job_id
 from core.domain.inversion_specs import resolved_inversion
 from core.domain.job import Job, JobKind, JobState
 from core.domain.ports import Database, UnitOfWork, WakeUps
-from core.domain.variants import check_variety
-from core.usecases.checks import check_mask, check_prompt, check_words, prompt_warnings
+from core.usecases.checks import check_edit, check_mask, prompt_warnings
 from core.usecases.inversions import draft_inversion, share_inversion
 from core.usecases.limits import check_limits
 from core.usecases.requests import EditRequest, Order
@@ -110,14 +107,12 @@ def draft_edit(uow: UnitOfWork, model: Model, inversion: Job, *, order: Order, r
 
 
 def _checked(uow: UnitOfWork, model: Model, inversion: Job, *, request: EditRequest) -> EditSpec:
-    spec = resolve_edit(request.method or EditMethod.P2PLUS, request.parameters)
-    check_variety(spec, request.variety)
-    source = check_prompt(model, "/source_prompt", inversion.inputs["source_prompt"])
-    target = check_prompt(model, "/target_prompt", request.target_prompt)
-    check_words(spec, source, target)
-    for name, text in spec.sentences(source.text, target.text).items():
-        check_prompt(model, f"/parameters/{name}", text)
-    check_pair(resolved_inversion(inversion.parameters), spec)
+    spec = check_edit(
+        model,
+        request,
+        source_prompt=inversion.inputs["source_prompt"],
+        inversion=resolved_inversion(inversion.parameters),
+    )
     _check_images(uow, spec, inversion)
     return spec
 

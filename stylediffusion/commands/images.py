@@ -49,7 +49,9 @@ def invert(*, photo: Path, local: bool, **wish: Any) -> None:
 @click.command()
 @click.argument("inversion")
 @click.option("--target", required=True, help="The sentence that describes the picture as it should become.")
-@click.option("--method", default="p2plus", show_default=True)
+@click.option("--method", help="[default: p2plus, or with --search several]")
+@click.option("--search", is_flag=True, help="Try many settings and keep the best.")
+@click.option("--count", type=click.IntRange(1, 8), help="Results to keep. [default: 1, or 4 of a search]")
 @click.option(
     "--output",
     type=click.Choice(["original", "model"]),
