@@ -3,11 +3,12 @@
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import timedelta
 
 from celery import Celery
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutting_down
+from celery.utils.dispatch import Signal
 
 from core.domain.errors import Unavailable
 from core.domain.ids import IdPrefix, new_id
@@ -36,7 +37,7 @@ def run(settings: Settings, load: Callable[[Settings], Studio]) -> int:
 
     Args:
         settings: where database, objects and messages are.
-        load: loads and warms the model; nothing is claimed, and the worker is not ready, before it returns.
+        load: loads and warms the model; nothing is claimed before it returns.
 
     Raises:
         Unavailable: something needed is missing, in one sentence.
@@ -58,12 +59,11 @@ def run(settings: Settings, load: Callable[[Settings], Studio]) -> int:
                 "batches", lambda: tend_batches(database, tools.wakeups, tools.model), seconds=settings.sweep_seconds
             )
         )
-        stack.enter_context(_present(settings, tools))
-        return _consume(app, tools, slots=settings.slots)
+        return _consume(app, tools, slots=settings.slots, presence=_presence(settings, tools))
 
 
 @contextmanager
-def _present(settings: Settings, tools: Tools) -> Iterator[None]:
+def _presence(settings: Settings, tools: Tools) -> Iterator[None]:
     """Others know that this worker is ready, until it leaves or is silent for a lease."""
     worker_id = new_id(IdPrefix.WORKER)
 
@@ -99,28 +99,42 @@ def _tools(settings: Settings, database: Database, *, studio: Studio, app: Celer
     )
 
 
-def _consume(app: Celery, tools: Tools, *, slots: int) -> int:
+def _consume(app: Celery, tools: Tools, *, slots: int, presence: AbstractContextManager[None]) -> int:
+    """Runs jobs until a signal comes; the worker is present from the moment that it takes wake-ups."""
+
     def on_wake_up() -> None:
         work(tools)
 
-    def on_shutdown(**_: object) -> None:
-        tools.heartbeat.shut_down()
-
     app.task(name=TASK)(on_wake_up)
-    worker_shutting_down.connect(on_shutdown, weak=False)
+    with ExitStack() as stack:
+        stack.enter_context(_receiving(worker_ready, lambda: stack.enter_context(presence)))
+        stack.enter_context(_receiving(worker_shutting_down, tools.heartbeat.shut_down))
+        return _run(app, slots)
+
+
+def _run(app: Celery, slots: int) -> int:
     # Celery warns root because of pickle; these messages are JSON and carry nothing.
     warnings.filterwarnings("ignore", message=r"(?s).*superuser privileges")
-    try:
-        worker = app.Worker(
-            pool_cls="threads",
-            concurrency=slots,
-            without_gossip=True,
-            without_mingle=True,
-            without_heartbeat=True,
-            loglevel="WARNING",
-            quiet=True,
-        )
-        worker.start()
-    finally:
-        worker_shutting_down.disconnect(on_shutdown)
+    worker = app.Worker(
+        pool_cls="threads",
+        concurrency=slots,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        loglevel="WARNING",
+        quiet=True,
+    )
+    worker.start()
     return worker.exitcode or 0
+
+
+@contextmanager
+def _receiving(signal: Signal, call: Callable[[], object]) -> Iterator[None]:
+    def receive(**_: object) -> None:
+        call()
+
+    signal.connect(receive, weak=False)
+    try:
+        yield
+    finally:
+        signal.disconnect(receive)
