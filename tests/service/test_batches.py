@@ -122,7 +122,6 @@ def test_prompts_are_filled_from_templates(service: Harness) -> None:
     items = [
         {"custom_id": "a", "values": values, "parameters": {"self_window": 0.3}, "metadata": {"shop": "7"}},
         {"custom_id": "b", "values": values, "target_prompt": "a photo of a plate"},
-        {"custom_id": "c", "values": {"product": "cup"}},
     ]
 
     batch = send(service, {"items": items, "defaults": defaults})
@@ -136,13 +135,15 @@ def test_prompts_are_filled_from_templates(service: Harness) -> None:
     first = next(job for job in jobs if "blue" in job["inputs"]["target_prompt"])
     assert (first["parameters"]["self_window"], first["parameters"]["cross_window"]) == (0.3, 0.2)
     assert first["metadata"] == {"campaign": "x", "shop": "7"}
-    (bad,) = results(service, batch)
-    assert bad["error"]["errors"] == [
-        {
-            "pointer": "/values/colour",
-            "detail": 'The target_prompt_template names "colour", and `values` has no such entry.',
-        }
-    ]
+
+
+def test_a_value_that_a_template_lacks_fails_its_item(service: Harness) -> None:
+    line = {"custom_id": "a", "values": {"product": "cup"}}
+
+    error = fault(service, line, target_prompt_template="a photo of a {colour} {product}")
+
+    detail = 'The target_prompt_template names "colour", and `values` has no such entry.'
+    assert error["errors"] == [{"pointer": "/values/colour", "detail": detail}]
 
 
 @pytest.mark.parametrize(
