@@ -15,7 +15,7 @@ from core.diffusion.backbone import Backbone
 from core.diffusion.editing.encoding import encode_edit
 from core.diffusion.editing.methods import edit
 from core.diffusion.editing.regions import find_region
-from core.diffusion.editing.subject import EditSubject
+from core.diffusion.editing.subject import EditSubject, Text
 from core.diffusion.engine import Engine
 from core.diffusion.inversion.artifact import Header, unpack_inversion
 from core.diffusion.inversion.inversion import Inversion
@@ -24,7 +24,7 @@ from core.diffusion.inversion.trace import Subject
 from core.diffusion.requests import Result, Solver
 from core.domain.catalogue import Model
 from core.domain.edit_parts import Region
-from core.domain.edit_specs import EditSpec
+from core.domain.edit_specs import EditSpec, StyleTransferSpec
 from core.domain.errors import Conflict, ErrorCode
 from core.domain.inversion_specs import DdimSpec, InversionSpec
 from core.domain.prompts import Prompt
@@ -48,11 +48,11 @@ class ModelStudio:
         self._results = Results(model, backbone, evaluator)
 
     @classmethod
-    def load(cls, model: Model, *, image_encoder: Path | None, device: str) -> "ModelStudio":
+    def load(cls, model: Model, *, image_encoder: Path | None, evaluator: Evaluator, device: str) -> "ModelStudio":
         """Loads a model's networks: float32 on a CPU, bfloat16 for UNet and autoencoder on a GPU."""
         dtype = torch.float32 if device == "cpu" else torch.bfloat16
         backbone = Backbone(model.path, image_encoder=image_encoder, device=device, dtype=dtype)
-        return cls(model, backbone, Engine(backbone), evaluator=Evaluator(model))
+        return cls(model, backbone, Engine(backbone), evaluator=evaluator)
 
     def warm_up(self) -> None:
         """Runs a short inversion, so that a worker that says it is ready has done the work once."""
@@ -111,14 +111,17 @@ class ModelStudio:
         held, header = unpack_inversion(inversion, device=str(self.backbone.device))
         self._refuse_other_model(header)
         mask = _mask(spec.region, images)
+        original = read_image(images[spec.content_image_id] if isinstance(spec, StyleTransferSpec) else image_png)
         subject = self._subject(held, header, target_prompt, spec=spec, mask=mask)
+        if isinstance(spec, StyleTransferSpec):
+            subject = self._of_content(subject, original, spec.content_prompt, fit=header.fit)
         state = None if resume is None else load(resume)
         schedule = self.backbone.schedule(header.spec.timesteps)
         chosen = candidates(spec, header.spec, seed=seed, variety=variety)
         solvers = [edit(one.spec, subject, schedule, seed=one.seed, resume=state) for one in chosen]
         edited, metrics = self._run(solvers, observe)
         inside = None if mask is None or spec.region is None else mask ^ spec.region.keep
-        given = EditInput(original=read_image(image_png), subject=subject, header=header, inside=inside)
+        given = EditInput(original=original, subject=subject, header=header, inside=inside)
         results = [EditResult(candidate=one, edited=latent) for one, latent in zip(chosen, edited, strict=True)]
         return replace(self._results.of_edits(given, results, output=output, variety=variety), metrics=metrics)
 
@@ -132,6 +135,13 @@ class ModelStudio:
             return subject
         fitted = None if mask is None else fit_plane(mask, self.backbone.resolution, fit=header.fit)
         return replace(subject, region=find_region(spec.region, held, subject.source.prompt, mask=fitted))
+
+    def _of_content(self, subject: EditSubject, original: Image, prompt: str, *, fit: Fit) -> EditSubject:
+        """The subject of a style transfer: the picture that is edited is the content, not the inversion's."""
+        square, _ = fit_square(original, self.backbone.resolution, fit=fit)
+        parsed = self.backbone.vocabulary.parse(prompt)
+        source = Text(parsed, subject.sentences["content_prompt"])
+        return replace(subject, content=self.backbone.encode_image(square), source=source)
 
     def encode(self, square: Image, source: Prompt) -> Subject:
         """What an inversion works on, encoded once."""

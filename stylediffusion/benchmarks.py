@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from core.evaluation.benchmark_scenes.runner import run_cases, setup
 from core.evaluation.benchmark_scenes.sheet import draw_sheet
 from core.evaluation.benchmark_scenes.summary import Summary, summarise
 from core.evaluation.laboratory import Laboratory
+from core.evaluation.method_table import EDITORS, INVERTERS, Cell, draw_table, draw_table_cases, run_table
 from core.images import to_png
 from core.settings import Settings
 from core.wiring import build_model
@@ -31,8 +33,7 @@ def run_scenes(count: int, out: Path, *, seed: int) -> None:
         InputError: the folder holds rows of another setup.
     """
     console, started = Console(), time.monotonic()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    laboratory = Laboratory.open(build_model(Settings(model="pocket")), device=device)
+    laboratory = _open_laboratory()
     file = RowFile(out, setup(laboratory, seed=seed))
     wanted = count * len(Kind) * len(Contender)
     with progress_bar(console, f"{count} scenes") as on_progress:
@@ -47,6 +48,45 @@ def run_scenes(count: int, out: Path, *, seed: int) -> None:
         f"{time.monotonic() - started:.0f} seconds.",
         soft_wrap=True,
     )
+
+
+def run_method_table(count: int, out: Path, *, seed: int) -> None:
+    """Leaves cells, pictures and a contact sheet in a folder, and prints a table of verdicts."""
+    console, started = Console(), time.monotonic()
+    laboratory = _open_laboratory()
+    cases = draw_table_cases(count, seed=seed)
+    wanted, found = count * len(INVERTERS) * len(EDITORS), 0
+    with progress_bar(console, f"{count} scenes") as on_progress:
+
+        def done(_: Cell) -> None:
+            nonlocal found
+            found += 1
+            on_progress(found / wanted)
+
+        cells = run_table(laboratory, cases, out, done=done)
+    (out / "table.png").write_bytes(to_png(draw_table(cases, cells, out)))
+    console.print(_verdicts(cells))
+    console.print(
+        f"{out} holds cells.jsonl and table.png; {time.monotonic() - started:.0f} seconds.",
+        soft_wrap=True,
+    )
+
+
+def _open_laboratory() -> Laboratory:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Laboratory.open(build_model(Settings(model="pocket")), device=device)
+
+
+def _verdicts(cells: Sequence[Cell]) -> Table:
+    """Of how many scenes each pair made what was asked, with the rest kept."""
+    table = Table("inversion", *EDITORS)
+    for inverter in INVERTERS:
+        line = []
+        for editor in EDITORS:
+            own = [cell.verdict for cell in cells if cell.inverter is inverter and cell.editor is editor]
+            line.append(f"{own.count('ok')} of {len(own)}" if set(own) - {"refused", "made"} else own[0])
+        table.add_row(inverter, *line)
+    return table
 
 
 def _print(summary: Summary, console: Console) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import torch
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from core.diffusion.backbone import Backbone
 from core.diffusion.conditioning import PlainConditioning
+from core.diffusion.editing.encoding import encode_edit
 from core.diffusion.editing.methods import edit
-from core.diffusion.editing.subject import EditSubject, Text
 from core.diffusion.engine import Engine, Ran
 from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.inversion.methods import invert
@@ -80,9 +80,9 @@ class Laboratory:
 
     def invert(self, scene: SceneEdit, spec: InversionSpec) -> Inverted:
         """The scene's drawing inverted with its own caption."""
-        drawn, source = scene.drawn().image, self._text(scene.prompts[0])
+        drawn, source = scene.drawn().image, self._embedding(scene.prompts[0])
         latent = self.backbone.encode_image(drawn)
-        subject = Subject(latent, source.embedding, self._text("").embedding, self.backbone.image_features(drawn))
+        subject = Subject(latent, source, self._embedding(""), self.backbone.image_features(drawn))
         solver = invert(spec, subject, self.backbone.schedule(spec.timesteps), seed=0)
         inversion, effort = _timed(lambda: self.engine.run(solver, lambda _: None))
         autoencoded, reconstruction = self.backbone.decode(latent), self.backbone.decode(inversion.path[-1])
@@ -95,7 +95,7 @@ class Laboratory:
         latent = self.backbone.encode_image(scene.drawn().image)
         noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed)).to(latent)
         path = noise.expand(spec.timesteps + 1, *noise.shape)
-        null = self._text("").embedding
+        null = self._embedding("")
         inversion = Inversion(PlainConditioning(null), path, path, torch.zeros(1, len(null)))
         return Inverted(self.backbone.decode(latent), spec, inversion)
 
@@ -103,22 +103,17 @@ class Laboratory:
         self, source: Inverted, scene: SceneEdit, spec: EditSpec, *, content: Tensor | None = None, seed: int = 0
     ) -> EditedScene:
         """The scene's edit from an inversion; `content` is a second picture's latent, where the method takes one."""
-        subject = EditSubject(
-            source.inversion,
-            source=self._text(scene.prompts[0]),
-            target=self._text(scene.prompts[1]),
-            null=self._text("").embedding,
-            guidance=source.spec.guidance,
-            content=content,
-            projections=self.backbone.projections,
+        ours, theirs = scene.prompts
+        subject = encode_edit(
+            self.backbone, spec, source.inversion, source=ours, target=theirs, guidance=source.spec.guidance
         )
+        subject = replace(subject, content=content)
         solver = edit(spec, subject, self.backbone.schedule(source.spec.timesteps), seed=seed)
         edited, effort = _timed(lambda: self.engine.run(solver, lambda _: None))
         return EditedScene(self.backbone.decode(edited.latent), effort)
 
-    def _text(self, text: str) -> Text:
-        prompt = self.backbone.vocabulary.parse(text)
-        return Text(prompt, self.backbone.encode_text(prompt))
+    def _embedding(self, text: str) -> Tensor:
+        return self.backbone.encode_text(self.backbone.vocabulary.parse(text))
 
 
 def _timed(run: Callable[[], Ran[Any]]) -> tuple[Any, Effort]:

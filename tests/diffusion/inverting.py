@@ -8,8 +8,9 @@ import torch
 from core.diffusion.backbone import Backbone
 from core.diffusion.calls import Predictor, denoise_groups, descend_groups
 from core.diffusion.driver import drive
+from core.diffusion.editing.encoding import encode_edit
 from core.diffusion.editing.methods import edit
-from core.diffusion.editing.subject import Edited, EditSubject, Text
+from core.diffusion.editing.subject import Edited, EditSubject
 from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.requests import Answer, Denoise, Descend, Reached, Result, Solver
 from core.diffusion.schedule import Schedule
@@ -68,21 +69,8 @@ def edit_of(
     spec: EditSpec | None = None,
 ) -> EditSubject:
     """What an editor is given to turn `SOURCE` into `TARGET`, with the sentences of its specification."""
-
-    def read(sentence: str) -> Text:
-        prompt = backbone.vocabulary.parse(sentence)
-        return Text(prompt, backbone.encode_text(prompt).to(inversion.path))
-
-    sentences = {} if spec is None else spec.sentences(source, target)
-    return EditSubject(
-        inversion,
-        source=read(source),
-        target=read(target),
-        null=read("").embedding,
-        guidance=guidance,
-        sentences={name: read(sentence).embedding for name, sentence in sentences.items()},
-        projections=backbone.projections,
-    )
+    chosen = spec or WordSwapSpec()
+    return encode_edit(backbone, chosen, inversion, source=source, target=target, guidance=guidance)
 
 
 def drive_together(solvers: Sequence[Solver[Result]], predictor: Predictor) -> list[Result]:
