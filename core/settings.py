@@ -35,6 +35,15 @@ class Settings(BaseSettings):
     image_encoder: str | None = Field(
         None, description="CLIP whose image features feed the mapping network; unset: the model's own `clip` folder."
     )
+    clip_model: str | None = Field(
+        None, description="CLIP that scores edits, a folder or a hub's id; unset: a model's own `clip` folder, or none."
+    )
+    dino_model: str | None = Field(
+        None, description="DINO that measures structure, as facebook/dino-vitb8; unset: as with CLIP_MODEL."
+    )
+    lpips_weights: Path | None = Field(
+        None, description="Folder with the weights of LPIPS; unset: the judge's for the packaged model, else none."
+    )
     slots: Annotated[int, Field(ge=1, le=256)] = Field(2, description="Jobs one worker runs at once, in one batch.")
 
     lease_seconds: Seconds = Field(60, description="A worker silent for so long has lost its jobs.")

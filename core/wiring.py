@@ -71,10 +71,11 @@ def build_model(settings: Settings) -> Model:
     return read_model(locate_model(settings.model), name=settings.model)
 
 
-def locate_model(name: str, *, weights: bool = False) -> Path:
+def locate_model(name: str, *, weights: bool = False, setting: str = "MODEL") -> Path:
     """The folder of a model: the packaged one, a folder by its path, or a snapshot of the hub.
 
     The web process describes a model that only workers load, so a snapshot is without `weights` unless asked for.
+    `setting` is where the name comes from.
 
     Raises:
         Unavailable: there is no such folder, and the hub does not answer or has no such model.
@@ -86,4 +87,4 @@ def locate_model(name: str, *, weights: bool = False) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=_DESCRIPTION + (_WEIGHTS if weights else [])))
     except (OSError, ValueError) as error:
-        raise Unavailable(f"MODEL={name} is no folder, and the hub gives no model of this name.") from error
+        raise Unavailable(f"{setting}={name} is no folder, and the hub gives no model of this name.") from error
