@@ -4,25 +4,20 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 from time import sleep
 
-import pytest
-
-from core.domain.catalogue import Model
 from core.domain.errors import Unavailable
-from core.domain.job import Job, JobClass, JobState
+from core.domain.job import Job, JobClass, JobState, Progress
 from core.domain.ports import Claim, Database, ObjectStore
 from core.domain.watching import EventKind, JobEvent
-from core.storage.objects_folder import FolderStore
 from tests.stack.fakes import CountingWakeUps, add_job, cancel, claim, load
 from tests.stack.studio import PROMPT_DIVERGES, PROMPT_FULL, FakeStudio, steps_in
 from tests.stack.submitting import ACME, Caller
 from worker.heartbeat import Heartbeat
 from worker.tasks import work
-from worker.tools import Limits, Seats, Tools
+from worker.tools import Seats, Tools
 
 TIMESTEP_SECONDS = 0.05
 
@@ -41,54 +36,6 @@ class RefusingStore:
             self._left -= 1
             raise Unavailable("The object store does not answer.")
         self._store.put(key, data, media_type=media_type)
-
-
-class WatchedStore:
-    """An object store that notes the previews put into it, and what has been told of them when the next thing is."""
-
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
-        self.previews: list[str] = []
-        self.told: list[str] = []
-        self.get, self.delete, self.list = tools.store.get, tools.store.delete, tools.store.list
-        self.presign, self.presign_post, self.ping = tools.store.presign, tools.store.presign_post, tools.store.ping
-
-    def put(self, key: str, data: bytes, *, media_type: str) -> None:
-        tenant, _, job_id, *_ = key.split("/")
-        with self._tools.database.read() as uow:
-            self.told = [
-                event.data["key"] for event in uow.events.of(tenant, job_id) if event.kind is EventKind.PREVIEW
-            ]
-        self._tools.store.put(key, data, media_type=media_type)
-        if media_type == "image/png" and "preview" in key:
-            self.previews.append(key)
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
-
-
-@pytest.fixture
-def tools(
-    database: Database, folder_store: FolderStore, wakeups: CountingWakeUps, model: Model, journal: Path
-) -> Tools:
-    return Tools(
-        database=database,
-        store=folder_store,
-        wakeups=wakeups,
-        studio=FakeStudio(journal),
-        model=model,
-        heartbeat=Heartbeat(database, lease_seconds=60, stall_seconds=600),
-        seats=Seats(2),
-        limits=Limits(
-            lease_seconds=60,
-            checkpoint_seconds=0,
-            preview_seconds=0,
-            patience_seconds=5,
-            retention=timedelta(days=30),
-        ),
-    )
 
 
 def test_an_inversion_succeeds_with_its_artifacts(tools: Tools, caller: Caller) -> None:
@@ -190,6 +137,23 @@ def test_a_resumed_inversion_equals_a_straight_one(tools: Tools, caller: Caller,
     assert _sums(tools, other) == _sums(tools, straight)
 
 
+def test_an_edit_goes_on_where_it_stood_and_leaves_no_checkpoint(tools: Tools, caller: Caller, journal: Path) -> None:
+    inversion = caller.invert()
+    edit = caller.edit(inversion.id)
+    work(tools)
+
+    with _working(tools, journal, steps=6):
+        tools.heartbeat.shut_down()
+    handed = load(tools.database, edit)
+    work(replace(tools, heartbeat=Heartbeat(tools.database, lease_seconds=60, stall_seconds=600)))
+
+    done = load(tools.database, edit)
+    assert (handed.state, handed.checkpoint_key is None) == (JobState.QUEUED, False)
+    assert (done.state, done.checkpoint_key) == (JobState.SUCCEEDED, None)
+    assert [int(step.split(":")[1]) for step in steps_in(journal)[5:]] == [1, 2]
+    assert not [key for key in tools.store.list("acme/jobs/") if "checkpoint" in key]
+
+
 def test_a_worker_going_down_starts_nothing(tools: Tools, caller: Caller, wakeups: CountingWakeUps) -> None:
     job = caller.invert()
     tools.heartbeat.shut_down()
@@ -278,27 +242,6 @@ def test_a_job_for_another_model_waits_for_a_worker_that_runs_it(tools: Tools, c
     assert load(tools.database, job).state is JobState.SUCCEEDED
 
 
-def test_a_job_shows_a_preview_in_every_tenth_and_takes_them_along(tools: Tools, caller: Caller) -> None:
-    job = caller.invert(parameters={"timesteps": 40})
-    watched = WatchedStore(tools)
-
-    work(replace(tools, store=watched))
-
-    assert watched.previews == [f"{job.folder}1/preview-{timestep}.png" for timestep in range(4, 40, 4)]
-    assert watched.told == watched.previews
-    assert set(tools.store.list(job.folder)) == {artifact.key for artifact in load(tools.database, job).artifacts}
-    assert _events(tools, job, EventKind.PREVIEW) == []
-
-
-def test_previews_keep_their_distance(tools: Tools, caller: Caller) -> None:
-    caller.invert(parameters={"timesteps": 40})
-    watched = WatchedStore(tools)
-
-    work(replace(tools, store=watched, limits=replace(tools.limits, preview_seconds=60)))
-
-    assert watched.previews == []
-
-
 def test_a_store_that_takes_no_previews_does_not_hinder_the_job(tools: Tools, caller: Caller) -> None:
     job = caller.invert()
 
@@ -307,23 +250,21 @@ def test_a_store_that_takes_no_previews_does_not_hinder_the_job(tools: Tools, ca
     assert load(tools.database, job).state is JobState.SUCCEEDED
 
 
-def test_progress_is_told_by_the_newest_event_alone(tools: Tools, caller: Caller, journal: Path) -> None:
-    job = caller.invert(parameters={"timesteps": 200})
+def test_progress_is_told_by_the_newest_event_alone(tools: Tools, caller: Caller) -> None:
+    job = caller.invert()
+    claimed = claim(tools.database, model=tools.model.identity)
 
     told = []
-    with _working(tools, journal, steps=2):
-        for _ in range(3):
+    with tools.heartbeat.carrying(claimed) as pulse:
+        for timestep in (1, 2, 2, 5):
+            pulse.reached(Progress(timestep=timestep, timesteps=10))
             tools.heartbeat.tick()
-            told.append(_events(tools, job, EventKind.PROGRESS))
-            sleep(2 * TIMESTEP_SECONDS)
-        cancel(tools.database, job)
-        tools.heartbeat.tick()
+            (event,) = _events(tools, job, EventKind.PROGRESS)
+            told.append((event.number, event.data["timestep"]))
 
-    assert [len(events) for events in told] == [1, 1, 1]
-    (first,), (second,), (third,) = told
-    assert first.number < second.number < third.number
-    assert 2 <= first.data["timestep"] < second.data["timestep"] < third.data["timestep"]
-    assert _events(tools, job, EventKind.PROGRESS)[0].data["timesteps"] == 200
+    assert [timestep for _, timestep in told] == [1, 2, 2, 5]
+    assert told[1] == told[2]  # nothing new, nothing told
+    assert told[0] < told[1] < told[3]
 
 
 def test_a_missing_input_is_named(tools: Tools, caller: Caller) -> None:
