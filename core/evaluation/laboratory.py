@@ -19,7 +19,7 @@ from core.diffusion.inversion.methods import invert
 from core.diffusion.inversion.trace import Subject
 from core.domain.catalogue import Model
 from core.domain.edit_specs import EditSpec
-from core.domain.inversion_specs import InversionMethod, InversionSpec, Sampling, resolve_inversion
+from core.domain.inversion_specs import InversionMethod, InversionSpec, resolve_inversion
 from core.evaluation._pixels import Rgb
 from core.evaluation.psnr import psnr
 from core.evaluation.scene_edits import SceneEdit
@@ -47,7 +47,7 @@ class Inverted:
     """
 
     autoencoded: Rgb
-    spec: Sampling
+    spec: InversionSpec
     inversion: Inversion
     effort: Effort | None = None
     fidelity: tuple[float, float] | None = None

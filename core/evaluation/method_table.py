@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, TextIO, TypeAlias, final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,6 +31,8 @@ _CONTENT: Final = "img_content"
 _SETTINGS: Final[Mapping[EditMethod, Mapping[str, Any]]] = MappingProxyType(
     {EditMethod.STYLE_TRANSFER: {"content_image_id": _CONTENT}}
 )
+# Takes of an inversion the picture alone, so that one result serves them all.
+_OF_THE_PICTURE: Final = EditMethod.IMAGIC
 Key: TypeAlias = tuple[int, InversionMethod, EditMethod]
 
 
@@ -103,6 +105,10 @@ def run_table(
                 file.flush()
                 found[cell.key] = cell
                 done(cell)
+        for case in cases:
+            for inverter in INVERTERS[1:]:
+                if (case.scene, inverter, _OF_THE_PICTURE) not in found:
+                    done(_share(found, folder, case, inverter=inverter, file=file))
     return sorted(found.values(), key=lambda cell: cell.key)
 
 
@@ -120,6 +126,16 @@ def draw_table(cases: Sequence[Case], cells: Sequence[Cell], folder: Path) -> Im
     return contact_sheet(pictures, captions)
 
 
+def _share(found: dict[Key, Cell], folder: Path, case: Case, *, inverter: InversionMethod, file: TextIO) -> Cell:
+    """The result that a method has from every inversion alike, under another one's name."""
+    made = found[case.scene, INVERTERS[0], _OF_THE_PICTURE]
+    cell = made.model_copy(update={"inverter": inverter, "reconstruction_psnr": None})
+    _picture(folder, cell.key).write_bytes(_picture(folder, made.key).read_bytes())
+    file.write(cell.model_dump_json() + "\n")
+    found[cell.key] = cell
+    return cell
+
+
 def _run_row(
     laboratory: Laboratory,
     cases: Sequence[Case],
@@ -129,30 +145,38 @@ def _run_row(
     found: Mapping[Key, Cell],
 ) -> list[tuple[Cell, Image | None]]:
     """One inversion and all its edits."""
-    wanted = [editor for editor in EDITORS if (case.scene, inverter, editor) not in found]
+    first = inverter is INVERTERS[0]
+    wanted = [
+        editor
+        for editor in EDITORS
+        if (case.scene, inverter, editor) not in found and (first or editor is not _OF_THE_PICTURE)
+    ]
     if not wanted:
         return []
     spec = resolve_inversion(inverter, {}, laboratory.model.defaults)
     source = laboratory.invert(case.edit, spec)
-    made: list[tuple[Cell, Image | None]] = []
-    for editor in wanted:
-        edit = edit_of(editor, case.kind)
-        told = {
-            "scene": case.scene,
-            "kind": case.kind,
-            "inverter": inverter,
-            "editor": editor,
-            "source_prompt": case.edit.prompts[0],
-            "target_prompt": case.edit.prompts[1],
-        }
-        reason = refusal(spec, edit)
-        if reason is not None:
-            made.append((Cell(**told, refused=reason), None))
-            continue
-        content = _content(laboratory, cases, case) if editor is EditMethod.STYLE_TRANSFER else None
-        edited = laboratory.edit(source, case.edit, edit, content=content)
-        made.append((Cell(**told, **_figures(laboratory, case, editor, source=source, edited=edited)), edited.picture))
-    return made
+    return [_make_cell(laboratory, cases, case, editor=editor, source=source) for editor in wanted]
+
+
+def _make_cell(
+    laboratory: Laboratory, cases: Sequence[Case], case: Case, *, editor: EditMethod, source: Inverted
+) -> tuple[Cell, Image | None]:
+    """One edit of an inversion; without a picture where the pair is refused."""
+    edit = edit_of(editor, case.kind)
+    told = {
+        "scene": case.scene,
+        "kind": case.kind,
+        "inverter": source.spec.method,
+        "editor": editor,
+        "source_prompt": case.edit.prompts[0],
+        "target_prompt": case.edit.prompts[1],
+    }
+    reason = refusal(source.spec, edit)
+    if reason is not None:
+        return Cell(**told, refused=reason), None
+    content = _content(laboratory, cases, case) if editor is EditMethod.STYLE_TRANSFER else None
+    edited = laboratory.edit(source, case.edit, edit, content=content)
+    return Cell(**told, **_figures(laboratory, case, editor, source=source, edited=edited)), edited.picture
 
 
 def edit_of(editor: EditMethod, kind: Kind) -> EditSpec:
