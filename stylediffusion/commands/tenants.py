@@ -1,6 +1,7 @@
 """`tenants`: what each may do."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,7 +38,7 @@ def list_all(*, data: Path | None) -> None:
 @click.option("--max-unfinished-jobs", type=click.IntRange(min=0), help="0: the deployment's own.")
 @click.option("--compute-seconds-per-day", type=click.FloatRange(min=0), help="0: the deployment's own.")
 @DATA
-def change(*, name: str, data: Path | None, **given: float | None) -> None:
+def change(*, name: str, data: Path | None, **given: Any) -> None:
     """Change what TENANT may do; what is not given stays."""
     from dataclasses import replace
 
