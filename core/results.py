@@ -133,10 +133,10 @@ class Results:
 
     def _show(self, given: EditInput, result: EditResult, output: Output) -> _Shown:
         square, placement = fit_square(given.original, self._backbone.resolution, fit=given.header.fit)
-        edited, reconstruction = self._decode(result.edited.latent), self._decode(given.subject.inversion.path[-1])
+        edited, reconstruction = self._decode(result.edited.latent), self._decode(given.subject.unedited)
         changed = edit_region(reconstruction, edited)
         region = changed * given.within(len(changed))
-        prompts = {"source_prompt": given.header.prompt, "target_prompt": given.subject.target.prompt.text}
+        prompts = {"source_prompt": given.subject.source.prompt.text, "target_prompt": given.subject.target.prompt.text}
         quality = self._evaluator.edit_quality(square, reconstruction, edited, region=changed, **prompts).as_json()
         picture = edited
         if output is Output.ORIGINAL:

@@ -28,7 +28,7 @@ class EditSubject:
 
     Args:
         inversion: what is edited.
-        source: the sentence it was made with.
+        source: the sentence it was made with; the content's own where a second picture is edited.
         target: the sentence asked for.
         null: text embedding of the empty prompt.
         guidance: scale of classifier-free guidance.
@@ -47,6 +47,11 @@ class EditSubject:
     content: Float[Tensor, "c h w"] | None = None
     sentences: Mapping[str, Float[Tensor, "tokens width"]] = field(default_factory=dict)
     projections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def unedited(self) -> Float[Tensor, "c h w"]:
+        """The latent of what an edit is compared with."""
+        return self.inversion.path[-1] if self.content is None else self.content
 
     def hold(self, latent: Float[Tensor, "c h w"], index: int) -> Float[Tensor, "c h w"]:
         """The latent after timestep `index` of the inversion's path, which stands wherever the edit may not act."""
