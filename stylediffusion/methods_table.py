@@ -31,6 +31,13 @@ def _print(view: MethodView, console: Console) -> None:
     console.print(f"{paper.authors} {paper.year}, {paper.title}, {paper.url}", style="dim")
     passes = f"at most {view.cost.unet_forwards} forward and {view.cost.unet_backwards} backward UNet passes"
     console.print(f"With the defaults {passes}.", style="dim")
+    if view.stochastic:
+        console.print("Draws noise: --count gives as many results, each by a seed of its own.", style="dim")
+    if view.search:
+        rows = "; ".join(
+            " ".join(f"{name}={value:g}" for name, value in row.items()) or "defaults" for row in view.search
+        )
+        console.print(f"--search tries {rows}.", style="dim")
     table = Table("parameter", "values", "default", "meaning", box=None, padding=(0, 1))
     for name, schema in view.parameters["properties"].items():
         default = json.dumps(schema["default"]) if "default" in schema else ""
