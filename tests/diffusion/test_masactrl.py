@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from core.diffusion.attention.division import stands_out
 from core.diffusion.attention.sites import carries_content
 from core.diffusion.backbone import Backbone
 from core.diffusion.calls import Predictor
@@ -22,6 +23,7 @@ from tests.diffusion.inverting import SOURCE, TARGET, drive_together, edit_of
 from tests.diffusion.tiny import Watched
 
 _T = 4
+_OBJECTS = (SOURCE, "circle"), (TARGET, "star")
 
 Sampler = Callable[..., list[Tensor]]
 
@@ -123,18 +125,25 @@ def test_everything_inside_the_object_is_the_plain_edit(sample: Sampler, start: 
     torch.testing.assert_close(sample(_apart(0.0, start=start))[-1], plain, rtol=0, atol=1e-9)
 
 
-def test_the_target_is_divided_by_its_maps_of_the_timesteps_before(backbone: Backbone, sample: Sampler) -> None:
-    """At the first timestep there are none; from the next on the source's region stands and the target's moves."""
+def test_the_target_is_divided_by_its_maps_of_the_timesteps_before(
+    backbone: Backbone, sample: Sampler, inversion: Inversion
+) -> None:
+    """At the first timestep there are none; the source's region is that of the maps the inversion keeps."""
     watched = Watched(backbone)
 
     sample(_apart(0.3, start=0), predictor=watched)
 
-    splits = [control.splits for control in watched.controls]
-    assert [len(split) for split in splits] == [0, 1, 1, 1]
-    assert all(split.rows.tolist() == [0, 1] for (split,) in splits[1:])
-    assert all(torch.equal(split.seen, splits[1][0].seen) for (split,) in splits[1:])
-    assert not torch.equal(splits[1][0].looks, splits[3][0].looks)
-    assert all(0 < split.looks.float().mean() < 1 for (split,) in splits[1:])
+    circle, star = (list(backbone.vocabulary.parse(text).positions(word)) for text, word in _OBJECTS)
+    source = stands_out(inversion.word_maps[:, circle].sum(-1), 0.3)
+    seen = torch.zeros(256)
+    for n, control in enumerate(watched.controls):
+        assert len(control.splits) == min(n, 1)
+        for split in control.splits:
+            assert split.rows.tolist() == [0, 1]
+            assert torch.equal(split.seen, source.expand(2, 16, 16))
+            assert torch.equal(split.looks, stands_out(seen, 0.3).expand(2, 16, 16))
+            assert 0 < split.looks.float().mean() < 1
+        seen = seen + torch.stack([maps[0].mean(0) for maps in control.maps.values()]).mean(0)[:, star].sum(-1)
 
 
 def test_maps_without_a_peak_divide_nothing(backbone: Backbone, inversion: Inversion, schedule: Schedule) -> None:
