@@ -9,12 +9,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, Generic, final
+from typing import Any, Generic, TypeAlias, final
 
 import torch
 
-from core.diffusion.backbone import Backbone
-from core.diffusion.calls import denoise_groups, descend_groups
+from core.diffusion.calls import Predictor, denoise_groups, descend_groups
 from core.diffusion.requests import Answer, Denoise, Descend, Descended, Reached, Request, Result, Solver
 
 
@@ -35,22 +34,25 @@ class _Flight:
 
     solver: Solver[Any]
     place: int  # among the solvers that its caller runs together
-    events: "SimpleQueue[tuple[_Flight, Reached | Ran[Any] | BaseException]]"
+    events: "_Events"
     request: Request | None = None
     forwards: int = 0
     backwards: int = 0
 
-    def tell(self, event: "Reached | Ran[Any] | BaseException") -> None:
+    def tell(self, event: Reached | Ran[Any] | BaseException) -> None:
         """Hands an event to the thread that waits for it."""
         self.events.put((self, event))
+
+
+_Events: TypeAlias = SimpleQueue[tuple[_Flight, Reached | Ran[Any] | BaseException]]
 
 
 @final
 class Engine:
     """Runs solvers from any number of threads in shared calls of at most `max_rows` rows."""
 
-    def __init__(self, backbone: Backbone, *, max_rows: int = 32) -> None:
-        self._backbone = backbone
+    def __init__(self, predictor: Predictor, *, max_rows: int = 32) -> None:
+        self._predictor = predictor
         self._max_rows = max_rows
         self._wake = threading.Condition()
         self._arrivals: list[tuple[_Flight, Answer]] = []
@@ -68,32 +70,29 @@ class Engine:
         (ran,) = self.run_all([solver], lambda _, reached: observe(reached))
         return ran
 
-    def run_all(
-        self, solvers: Sequence[Solver[Result]], observe: Callable[[int, Reached], None]
-    ) -> list[Ran[Result]]:
-        """Drives several solvers to their ends at once; they share calls like any others.
+    def run_all(self, solvers: Sequence[Solver[Result]], observe: Callable[[int, Reached], None]) -> list[Ran[Result]]:
+        """Drives several solvers to their ends side by side.
 
-        `observe` is told the solver's place too. What it raises, or a solver of these, ends them all.
+        Each finishes a timestep before any begins the next, so that those alike share every call. `observe` is told
+        the solver's place too. What it raises, or a solver of these, ends them all.
         """
-        events: SimpleQueue[tuple[_Flight, Reached | Ran[Any] | BaseException]] = SimpleQueue()
+        events: _Events = SimpleQueue()
         flights = [_Flight(solver, place, events) for place, solver in enumerate(solvers)]
-        for flight in flights:
-            self._tell(self._arrivals, (flight, None))
         ran: dict[int, Ran[Result]] = {}
+        ready = list(flights)
         try:
             while len(ran) < len(flights):
-                flight, event = events.get()
-                match event:
-                    case Reached() as reached:
-                        observe(flight.place, reached)
-                        self._tell(self._arrivals, (flight, None))
-                    case BaseException() as error:
-                        raise error
-                    case Ran() as done:
-                        ran[flight.place] = done
+                if len(ready) + len(ran) == len(flights):
+                    self._tell(self._arrivals, [(flight, None) for flight in ready])
+                    ready = []
+                flight, event = _next_of(events)
+                if isinstance(event, Reached):
+                    observe(flight.place, event)
+                    ready.append(flight)
+                else:
+                    ran[flight.place] = event
         except BaseException:
-            for flight in flights:
-                self._tell(self._leavers, flight)
+            self._tell(self._leavers, flights)
             raise
         return [ran[place] for place in range(len(flights))]
 
@@ -104,11 +103,11 @@ class Engine:
             self._wake.notify()
         self._thread.join()
 
-    def _tell(self, box: list[Any], entry: object) -> None:
+    def _tell(self, box: list[Any], entries: Sequence[object]) -> None:
         with self._wake:
             if self._closed:
                 raise RuntimeError("the engine is closed")
-            box.append(entry)
+            box.extend(entries)
             self._wake.notify()
 
     def _loop(self) -> None:
@@ -171,10 +170,10 @@ class Engine:
     def _call(self, requests: Sequence[Request | None]) -> Sequence[Answer]:
         descents = [request for request in requests if isinstance(request, Descend)]
         if descents:
-            return descend_groups(self._backbone, descents)
+            return descend_groups(self._predictor, descents)
         with torch.no_grad():
             return denoise_groups(
-                self._backbone, [request.rows for request in requests if isinstance(request, Denoise)]
+                self._predictor, [request.rows for request in requests if isinstance(request, Denoise)]
             )
 
     def _advance(self, flight: _Flight, answer: Answer) -> None:
@@ -190,6 +189,14 @@ class Engine:
                 flight.tell(flight.request)
             else:
                 self._waiting.append(flight)
+
+
+def _next_of(events: _Events) -> tuple[_Flight, Reached | Ran[Any]]:
+    """What happens next to one of the flights; a failure is raised."""
+    flight, event = events.get()
+    if isinstance(event, BaseException):
+        raise event
+    return flight, event
 
 
 def _row_count(flight: _Flight) -> int:
