@@ -1,49 +1,70 @@
-"""Sentences about two things, whose mean embeddings differ by the direction from one to the other.
+"""Sentences about what an edit changes, whose mean embeddings differ by the direction of the change.
 
-Source: Parmar et al. 2023, arXiv 2302.03027, section 3.1.
+Source: Parmar et al. 2023, arXiv 2302.03027, section 3.1. The published sets are some thousand sentences about one
+word, written by a language model; here they are made by templates that begin as the source prompt does.
 """
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, final
 
-# The phrase stands early and late, alone and with a neighbour, so that the mean is bound to no position.
-TEMPLATES: Final = (
-    "{}",
-    "a {}",
-    "the {}",
-    "one {}",
-    "a photo of {}",
-    "a photo of a {}",
-    "a sketch of a {}",
-    "a large {}",
-    "a small {}",
+TAILS: Final = (
+    "",
+    " in a photo",
+    " in a picture",
+    " seen from near",
+    " seen from afar",
+    " and nothing else",
+    " by day",
+    " in the evening",
+    ", drawn",
+    ", painted",
 )
+"""How the templates go on; what stands before the phrase stays the prompt's, so that the phrase keeps its place.
+
+A direction is added token by token: the mean over sentences that hold the phrase elsewhere would lie on other words.
+"""
 
 
-def sentences_about(phrase: str) -> tuple[str, ...]:
-    """The templates filled with a phrase."""
-    return tuple(template.format(phrase) for template in TEMPLATES)
+@final
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A phrase of the source prompt, what takes its place, and the words around it."""
+
+    before: str
+    source: str
+    target: str
+    after: str
+
+    def sentences(self, phrase: str) -> tuple[str, ...]:
+        """The prompt with a phrase in this place, and the templates that end differently."""
+        start = f"{self.before} {phrase}".strip()
+        whole = f"{start} {self.after}".strip()
+        return tuple(dict.fromkeys([whole, *(f"{start}{tail}".strip() for tail in TAILS)]))
 
 
-def differing_phrases(source: str, target: str) -> tuple[str, str]:
-    """The words from the first to the last in which two sentences differ.
+def find_change(source: str, target: str, *, source_phrase: str | None, target_phrase: str | None) -> Change:
+    """What changes between two prompts.
 
-    Where one of them has none there, a word that only follows or leads it is taken along on both sides; equal
-    sentences are taken whole.
+    Args:
+        source: the source prompt.
+        target: the target prompt.
+        source_phrase: what becomes something else; None is what stands from the first word to the last that differ.
+        target_phrase: what it becomes; None is the same of the target prompt.
     """
     ours, theirs = source.split(), target.split()
     shorter = min(len(ours), len(theirs))
-    if _bare(ours) == _bare(theirs):
-        return source, target
-    first = next((n for n in range(shorter) if _bare(ours[n : n + 1]) != _bare(theirs[n : n + 1])), shorter)
-    tail = range(shorter - first)
-    last = next((n for n in tail if _bare(ours[-1 - n :][:1]) != _bare(theirs[-1 - n :][:1])), shorter - first)
-    if first == len(ours) - last or first == len(theirs) - last:
-        if first > 0:
-            first -= 1
-        elif last > 0:
-            last -= 1
-    return " ".join(ours[first : len(ours) - last]), " ".join(theirs[first : len(theirs) - last])
+    first = next((n for n in range(shorter) if _differ(ours[n], theirs[n])), shorter)
+    tail = next((n for n in range(shorter - first) if _differ(ours[-1 - n], theirs[-1 - n])), shorter - first)
+    before, after = " ".join(ours[:first]), " ".join(ours[len(ours) - tail :])
+    if source_phrase is None:
+        source_phrase = " ".join(ours[first : len(ours) - tail])
+    else:
+        before, found, after = (part.strip() for part in source.partition(source_phrase))
+        before = before if found else ""
+    if target_phrase is None:
+        target_phrase = " ".join(theirs[first : len(theirs) - tail])
+    return Change(before, source_phrase, target_phrase, after)
 
 
-def _bare(words: list[str]) -> list[str]:
-    return [word.casefold().strip(".,;:!?") for word in words]
+def _differ(one: str, other: str) -> bool:
+    return one.casefold() != other.casefold()

@@ -1,11 +1,11 @@
 """The parameters of every edit method."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from core.domain.directions import differing_phrases, sentences_about
+from core.domain.directions import find_change
 from core.domain.edit_parts import (
     Blend,
     CrossRule,
@@ -184,27 +184,22 @@ class Pix2PixZeroSpec(Swap):
         None, description="What it becomes; left out: the words of the target prompt that differ."
     )
     source_sentences: Sentences = Field(
-        (), description="Sentences about the source; left out: made of source_phrase by templates."
+        (), description="Sentences about the source; left out: the source prompt and others that begin like it."
     )
     target_sentences: Sentences = Field(
-        (), description="Sentences about the target; left out: made of target_phrase by templates."
+        (), description="Sentences about the target; left out: the same with target_phrase."
     )
     guidance_rate: Annotated[float, Field(ge=0.0, le=10.0), NotBool] = Field(
         0.1, description="How far each timestep's gradient draws the latent to the source's attention; 0: not at all."
     )
 
     def sentences(self, source: str, target: str) -> Mapping[str, str]:
-        ours, theirs = self.sentence_sets(source, target)
-        named = {"source_sentences": ours, "target_sentences": theirs}
+        change = find_change(source, target, source_phrase=self.source_phrase, target_phrase=self.target_phrase)
+        named = {
+            "source_sentences": self.source_sentences or change.sentences(change.source),
+            "target_sentences": self.target_sentences or change.sentences(change.target),
+        }
         return {f"{name}/{n}": text for name, texts in named.items() for n, text in enumerate(texts)}
-
-    def sentence_sets(self, source: str, target: str) -> tuple[Sequence[str], Sequence[str]]:
-        """The sentences about the source and those about the target, for the two prompts of an edit."""
-        ours, theirs = differing_phrases(source, target)
-        return (
-            self.source_sentences or sentences_about(self.source_phrase or ours),
-            self.target_sentences or sentences_about(self.target_phrase or theirs),
-        )
 
 
 _Any = (

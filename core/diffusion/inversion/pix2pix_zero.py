@@ -74,7 +74,7 @@ def autocorrelation(noise: Float[Tensor, "c side side"], *, generator: Generator
         for rolled in (noise, noise.mT):
             other = rolled.gather(2, places[:, None].expand(rolled.shape))
             total = total + (rolled * other).mean((1, 2)).square().sum()
-        if side <= coarsest:
+        if side < 2 * coarsest:
             return total
         noise = F.avg_pool2d(noise, 2)
 
