@@ -21,7 +21,7 @@ from core.diffusion.inversion.trace import Subject
 from core.diffusion.requests import Reached, Rows
 from core.diffusion.schedule import Schedule
 from core.domain.costs import cost_of_edit
-from core.domain.edit_specs import P2PlusSpec, PlugAndPlaySpec, WordSwapSpec
+from core.domain.edit_specs import EditSpec, P2PlusSpec, PlugAndPlaySpec, WordSwapSpec
 from core.domain.inversion_specs import DdimSpec, EditFriendlySpec
 from tests.diffusion.inverting import SPECS, drive_together, edit_of, sample
 from tests.diffusion.tiny import Watched, save_tiny_model, text_of, tiny_subject
@@ -235,7 +235,12 @@ def test_alone_and_in_a_batch_with_other_edits_are_equal(
     backbone: Backbone, inversion: Inversion, schedule: Schedule
 ) -> None:
     subject, other = edit_of(backbone, inversion), edit_of(backbone, inversion, target="a green heart on sand")
-    asked = [(P2PlusSpec(), subject), (_PUBLISHED, subject), (WordSwapSpec(), other), (_PUBLISHED, other)]
+    asked: list[tuple[EditSpec, EditSubject]] = [
+        (P2PlusSpec(), subject),
+        (_PUBLISHED, subject),
+        (WordSwapSpec(), other),
+        (_PUBLISHED, other),
+    ]
 
     together = drive_together([edit(spec, each, schedule, seed=0) for spec, each in asked], backbone)
 
