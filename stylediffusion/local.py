@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any, final
 
 from core.diffusion.inversion.artifact import unpack_inversion
-from core.domain.edit_parts import EditMethod
 from core.domain.edit_specs import EditSpec
 from core.domain.errors import ErrorCode, InputError
 from core.domain.inversion_specs import InversionMethod, resolve_inversion
-from core.domain.specs import Fit, Output
+from core.domain.specs import Fit
 from core.domain.studio import Finished, Observer, Reached
 from core.images import read_image, to_png
 from core.settings import Settings
@@ -57,20 +56,8 @@ class LocalStudio:
         )
         return _outcome(finished, prompt_warnings(model, source_prompt), also={_SOURCE: picture})
 
-    def edit(
-        self,
-        inversion: Path,
-        target_prompt: str,
-        *,
-        method: str | None,
-        parameters: Mapping[str, Any],
-        output: str,
-        seed: int,
-        on_progress: OnProgress,
-        count: int | None = None,
-        search: bool = False,
-    ) -> Outcome:
-        """An edit of what `invert` has written, named by its folder or by the file in it.
+    def edit(self, request: EditRequest, *, on_progress: OnProgress) -> Outcome:
+        """An edit of what `invert` has written: the request names its folder, or the file in it, as the inversion.
 
         Pictures that the parameters name by id are files here.
 
@@ -78,30 +65,22 @@ class LocalStudio:
             InputError: as `invert`, or there is no inversion.
         """
         model = self._studio.model
-        data, picture = _read_inversion(inversion)
+        data, picture = _read_inversion(Path(str(request.inversion)))
         _, header = unpack_inversion(data, device="cpu")
-        request = EditRequest(
-            inversion=str(inversion),
-            target_prompt=target_prompt,
-            method=None if method is None else EditMethod(method),
-            parameters=parameters,
-            count=count,
-            search=search,
-        )
         spec = check_edit(model, request, source_prompt=header.prompt, inversion=header.spec)
         finished = self._studio.edit(
             data,
             picture,
-            target_prompt,
+            request.target_prompt,
             spec=spec,
-            output=Output(output),
-            seed=seed,
+            output=request.output,
+            seed=request.seed,
             images=_read_images(spec, picture),
             observe=_observer(on_progress),
             resume=None,
             variety=request.variety,
         )
-        return _outcome(finished, prompt_warnings(model, target_prompt))
+        return _outcome(finished, prompt_warnings(model, request.target_prompt))
 
 
 def _observer(on_progress: OnProgress) -> Observer:

@@ -9,6 +9,8 @@ from rich.console import Console
 from core.domain.edit_parts import EditMethod
 from core.domain.errors import ErrorCode, InputError
 from core.domain.inversion_specs import InversionMethod
+from core.domain.specs import Output
+from core.usecases.requests import EditRequest
 from stylediffusion.answers import Job
 from stylediffusion.client import Client
 from stylediffusion.configuration import read_settings
@@ -111,21 +113,19 @@ def edit_local(
     """Computes the edit in this process."""
     from stylediffusion.local import LocalStudio
 
-    chosen = None if method is None else _known(method, EditMethod)
-    parameters, path = read_parameters(params), Path(inversion)
-    studio, console = LocalStudio(read_settings()), Console()
+    request = EditRequest(
+        inversion=inversion,
+        target_prompt=target,
+        method=None if method is None else EditMethod(_known(method, EditMethod)),
+        parameters=read_parameters(params),
+        output=Output(output),
+        seed=seed,
+        count=count,
+        search=search,
+    )
+    studio, console, path = LocalStudio(read_settings()), Console(), Path(inversion)
     with progress_bar(console, "edit") as on_progress:
-        outcome = studio.edit(
-            path,
-            target,
-            method=chosen,
-            parameters=parameters,
-            output=output,
-            seed=seed,
-            count=count,
-            search=search,
-            on_progress=on_progress,
-        )
+        outcome = studio.edit(request, on_progress=on_progress)
     folder = path if path.is_dir() else path.parent
     _leave(outcome, out or folder / "-".join(target.split()), console)
 

@@ -9,8 +9,10 @@ import PIL.Image
 import pytest
 from click.testing import CliRunner, Result
 
+from core.domain.edit_parts import EditMethod
 from core.images import read_image
 from core.settings import Settings
+from core.usecases.requests import EditRequest
 from stylediffusion.cli import cli
 from stylediffusion.local import LocalStudio
 from stylediffusion.outcome import Outcome
@@ -59,6 +61,7 @@ def test_a_photo_is_inverted_and_edited_without_a_service(tmp_path: Path) -> Non
 
     inverted = run("invert", file, "--prompt", "a red circle on grass", *FAST, "--fit", "pad", "--local", "--out", out)
     edited = run("edit", out, "--target", "a blue circle on grass", "--local")
+    several = run("edit", out, "--target", "a star", "--method", "sdedit", "--count", "2", "--local")
 
     left = {path.name for path in out.iterdir()}
     result = json.loads((out / "a-blue-circle-on-grass" / "result.json").read_text())
@@ -67,6 +70,7 @@ def test_a_photo_is_inverted_and_edited_without_a_service(tmp_path: Path) -> Non
     assert "psnr" in inverted.output
     assert (result["result"]["width"], result["result"]["height"]) == (120, 80)
     assert "image.png, mask.png lie in" in edited.output
+    assert "image.png, mask.png, image_2.png, mask_2.png lie in" in several.output
 
 
 def test_an_edit_leaves_every_pixel_outside_its_region(studio: LocalStudio, tmp_path: Path) -> None:
@@ -74,15 +78,12 @@ def test_an_edit_leaves_every_pixel_outside_its_region(studio: LocalStudio, tmp_
     for name, data in inversion.files.items():
         (tmp_path / name).write_bytes(data)
 
-    edit = studio.edit(
-        tmp_path / "inversion.safetensors",
-        "a blue circle on grass",
-        method="word_swap",
-        parameters={},
-        output="original",
-        seed=0,
-        on_progress=lambda _: None,
+    request = EditRequest(
+        inversion=str(tmp_path / "inversion.safetensors"),
+        target_prompt="a blue circle on grass",
+        method=EditMethod.WORD_SWAP,
     )
+    edit = studio.edit(request, on_progress=lambda _: None)
 
     before, after = read_image(inversion.files["source.png"]), read_image(edit.files["image.png"])
     assert after.shape == (80, 120, 3)
