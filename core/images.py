@@ -136,7 +136,10 @@ def place_back(
     part = PIL.Image.fromarray(edited[top:bottom, left:right]).resize(size, PIL.Image.Resampling.LANCZOS)
     result = PIL.Image.fromarray(original)
     result.paste(part, placement.shown[:2], ImageChops.darker(alpha, region))
-    return np.array(result) if inside is None else np.where(inside[..., None], result, original)
+    pasted = np.array(result)
+    if inside is not None:
+        pasted[~inside] = original[~inside]
+    return pasted
 
 
 def _refuse_header(opened: PIL.Image.Image) -> None:

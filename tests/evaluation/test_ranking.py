@@ -25,13 +25,13 @@ def test_neither_doing_nothing_nor_ruining_all_wins() -> None:
 
 
 def test_of_equal_success_the_one_that_keeps_more_is_better() -> None:
-    kept, lost = score([quality(5.0, 0.9, 0.02), quality(5.0, 0.7, 0.05)]) or ()
+    kept, lost = score([quality(5.0, 0.9, 0.02), quality(5.0, 0.7, 0.05)]) or [0.0, 0.0]
 
     assert kept > lost
 
 
 def test_of_equal_keeping_the_one_that_shows_more_is_better() -> None:
-    more, less = score([quality(5.0, 0.9, 0.02), quality(3.0, 0.9, 0.02)]) or ()
+    more, less = score([quality(5.0, 0.9, 0.02), quality(3.0, 0.9, 0.02)]) or [0.0, 0.0]
 
     assert more > less
 
