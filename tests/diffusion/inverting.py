@@ -55,7 +55,7 @@ SPECS: dict[str, InversionSpec] = {
     "proximal, published": ProximalSpec(**_SHORT, threshold=Threshold.PUBLISHED, correction_strength=0.1),
     "direct": DirectSpec(**_SHORT),
     "edit_friendly": EditFriendlySpec(**_SHORT, source_guidance=2.0),
-    "pix2pix_zero": Pix2PixZeroInversionSpec(**_SHORT),
+    "pix2pix_zero": Pix2PixZeroInversionSpec(**_SHORT, regularisation_steps=1, rolls=2),
 }
 
 
