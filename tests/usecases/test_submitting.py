@@ -206,6 +206,14 @@ def test_an_unknown_image_is_not_found(caller: Caller) -> None:
             ErrorCode.WORD_NOT_IN_PROMPT,
             "/parameters/mask_aware/target_words",
         ),
+        (
+            {
+                "method": EditMethod.PIX2PIX_ZERO,
+                "parameters": {"source_sentences": ["a circle", "a circle " * 200]},
+            },
+            ErrorCode.PROMPT_TOO_LONG,
+            "/parameters/source_sentences/1",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
