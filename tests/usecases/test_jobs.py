@@ -119,7 +119,11 @@ def test_an_artifact_is_found_by_name(caller: Caller) -> None:
 def test_an_artifact_that_is_not_there_says_why(caller: Caller, stage: str, code: str) -> None:
     job = caller.invert()
     if stage != "queued":
-        finish(caller.database, claim(caller.database), *([FAILURE] if stage == "failed" else []))
+        finish(
+            caller.database,
+            claim(caller.database, model=caller.model.identity),
+            *([FAILURE] if stage == "failed" else []),
+        )
     if stage == "gone":
         delete_job(caller.database, caller.store, "acme", job_id=job.id)
 
@@ -131,7 +135,7 @@ def test_an_artifact_that_is_not_there_says_why(caller: Caller, stage: str, code
 
 def test_a_retry_is_a_new_job_with_the_same_work(caller: Caller, wakeups: CountingWakeUps) -> None:
     failed = caller.invert(replace(ACME, metadata={"campaign": "x"}), seed=7)
-    finish(caller.database, claim(caller.database), FAILURE)
+    finish(caller.database, claim(caller.database, model=caller.model.identity), FAILURE)
 
     again = retry_job(caller.database, wakeups, caller.model, order=ACME, job_id=failed.id)
 
@@ -198,5 +202,5 @@ def test_a_sweep_erases_what_is_kept_no_longer(caller: Caller, wakeups: Counting
 
 def _finished(caller: Caller) -> Job:
     job = caller.invert()
-    finish(caller.database, claim(caller.database))
+    finish(caller.database, claim(caller.database, model=caller.model.identity))
     return load(caller.database, job)

@@ -43,7 +43,7 @@ def test_an_equal_inversion_waits_for_the_first(caller: Caller, wakeups: Countin
 
 def test_an_equal_inversion_shares_a_finished_result(caller: Caller) -> None:
     leader = caller.invert()
-    finish(caller.database, claim(caller.database))
+    finish(caller.database, claim(caller.database, model=caller.model.identity))
 
     late = caller.invert()
 
@@ -79,7 +79,7 @@ def test_tenants_share_nothing(caller: Caller) -> None:
 def test_failed_work_is_never_shared(caller: Caller, fate: str) -> None:
     first = caller.invert()
     if fate == "failed":
-        finish(caller.database, claim(caller.database), FAILURE)
+        finish(caller.database, claim(caller.database, model=caller.model.identity), FAILURE)
     else:
         cancel(caller.database, first)
 
@@ -121,14 +121,14 @@ def test_an_edit_waits_for_its_inversion(caller: Caller) -> None:
 def test_an_edit_of_an_image_makes_the_inversion(caller: Caller, wakeups: CountingWakeUps) -> None:
     edit = caller.edit(caller.request())
 
-    inversion = claim(caller.database).job
+    inversion = claim(caller.database, model=caller.model.identity).job
     assert (edit.depends_on, wakeups.sent) == (inversion.id, 1)
 
 
 def test_an_edit_of_an_image_reuses_a_finished_inversion(caller: Caller) -> None:
     request = caller.request()
     caller.edit(request)
-    finish(caller.database, claim(caller.database))
+    finish(caller.database, claim(caller.database, model=caller.model.identity))
 
     edit = caller.edit(request, target_prompt="a yellow circle on a blue background")
 
@@ -137,14 +137,14 @@ def test_an_edit_of_an_image_reuses_a_finished_inversion(caller: Caller) -> None
 
 def test_an_edit_of_a_failed_inversion_is_refused(caller: Caller) -> None:
     inversion = caller.invert()
-    finish(caller.database, claim(caller.database), FAILURE)
+    finish(caller.database, claim(caller.database, model=caller.model.identity), FAILURE)
 
     assert _refusal(caller, inversion.id) == ErrorCode.INVERSION_FAILED
 
 
 def test_an_edit_of_a_deleted_inversion_is_refused(caller: Caller) -> None:
     inversion = caller.invert()
-    finish(caller.database, claim(caller.database))
+    finish(caller.database, claim(caller.database, model=caller.model.identity))
     with caller.database.begin() as uow:
         uow.jobs.delete(inversion.tenant, inversion.id)
         uow.commit()
@@ -313,6 +313,6 @@ def _refusal(caller: Caller, inversion: str | InversionRequest) -> ErrorCode:
 
 
 def _finish_next(caller: Caller) -> None:
-    while (claimed := try_claim(caller.database)) is None:
+    while (claimed := try_claim(caller.database, model=caller.model.identity)) is None:
         continue
     finish(caller.database, claimed)
