@@ -103,7 +103,7 @@ def replay(call: Call, fingerprint: str) -> Response | None:
     if record is None:
         return None
     headers = {"Idempotent-Replayed": "true"}
-    if record.status == 202:
+    if "links" in record.body and record.status == 202:
         headers["Location"] = record.body["links"]["self"]
     return JSONResponse(record.body, record.status, headers=headers)
 

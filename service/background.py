@@ -9,8 +9,9 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 
 from core.domain.errors import AppError
+from core.usecases.fetching import fetch_inputs
 from core.usecases.sweep import sweep
-from core.usecases.tending import tend_batches
+from core.usecases.tending import tend_batch, tend_batches
 from service.deliveries import Deliveries
 from service.dependencies import Ports
 
@@ -24,8 +25,10 @@ _PATIENCE_SECONDS = 1.0
 async def running(ports: Ports) -> AsyncIterator[None]:
     """All of it goes on until the block ends."""
     seconds = ports.settings.sweep_seconds
-    loops = (ports.poller.look, 0.0), (partial(_sweep, ports), seconds), (partial(_tend, ports), seconds)
-    tasks = [asyncio.create_task(_for_ever(work, pause_seconds=pause)) for work, pause in loops]
+    rounds = [
+        asyncio.create_task(_for_ever(partial(work, ports), pause_seconds=seconds)) for work in (_sweep, _tend, _fetch)
+    ]
+    tasks = [asyncio.create_task(_for_ever(ports.poller.look, pause_seconds=0.0)), *rounds]
     try:
         with Deliveries(ports.database, ports.web):
             yield
@@ -49,6 +52,13 @@ async def _for_ever(work: Callable[[], Awaitable[object]], *, pause_seconds: flo
 async def _sweep(ports: Ports) -> None:
     swept = await run_in_threadpool(sweep, ports.database, ports.store, ports.wakeups)
     _LOG.debug("sweep", swept=swept)
+
+
+async def _fetch(ports: Ports) -> None:
+    while batches := await run_in_threadpool(fetch_inputs, ports.database, ports.store, ports.web):
+        for tenant, batch_id in batches:
+            tend = partial(tend_batch, tenant=tenant, batch_id=batch_id)
+            await run_in_threadpool(tend, ports.database, ports.wakeups, ports.model)
 
 
 async def _tend(ports: Ports) -> None:

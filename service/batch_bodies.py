@@ -1,9 +1,10 @@
 """Bodies of batches: JSON, or lines of JSON that are never in memory together; items are checked one by one."""
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from email.message import Message
+from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, final
 
@@ -55,21 +56,34 @@ async def read_batch(request: Request, ports: UsedPorts) -> AsyncIterator[BatchB
         yield BatchBody(file, lines, digest.hexdigest(), most)
 
 
-def parse_batch(body: BatchBody) -> tuple[BatchEnvelope, Iterator[Any]]:
+def parse_batch(body: BatchBody, read_upload: Callable[[str], bytes]) -> tuple[BatchEnvelope, Iterator[Any]]:
     """The envelope, and the items as parsed JSON; an item that is none is an AppError in its place.
+
+    Args:
+        body: as it came.
+        read_upload: the lines that were sent to the upload with this id.
 
     Raises:
         AppError: MALFORMED_JSON, or VALIDATION of the envelope.
     """
-    if not body.lines:
-        content = _parsed(body.file.read(), what="The body")
-        batch = validated(CreateBatch, content, root="")
+    if body.lines:
+        return _parse_lines(body.file, body.max_line_bytes, given={})
+    content = _parsed(body.file.read(), what="The body")
+    batch = validated(CreateBatch, content, root="")
+    if batch.input_upload_id is None:
         return batch, iter(batch.items)
-    rest = (_line(number, text) for number, text in _lines(body))
+    given = {name: value for name, value in content.items() if name != "input_upload_id"}
+    return _parse_lines(BytesIO(read_upload(batch.input_upload_id)), body.max_line_bytes, given=given)
+
+
+def _parse_lines(file: IO[bytes], max_line_bytes: int, *, given: dict[str, Any]) -> tuple[BatchEnvelope, Iterator[Any]]:
+    rest = (_line(number, text) for number, text in _lines(file, max_line_bytes))
     first = next(rest, None)
     if isinstance(first, dict) and first.keys() == {_HEAD}:
-        return validated(BatchEnvelope, first[_HEAD], root=f"/{_HEAD}"), _counted(rest)
-    return BatchEnvelope.model_validate({}), _counted(rest if first is None else _chain(first, rest))
+        head = first[_HEAD]
+        whole = {**head, **given} if isinstance(head, dict) else head
+        return validated(BatchEnvelope, whole, root=f"/{_HEAD}"), _counted(rest)
+    return BatchEnvelope.model_validate(given), _counted(rest if first is None else _chain(first, rest))
 
 
 def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
@@ -90,14 +104,14 @@ def _counted(items: Iterable[Any]) -> Iterator[Any]:
         )
 
 
-def _lines(body: BatchBody) -> Iterator[tuple[int, bytes | None]]:
+def _lines(file: IO[bytes], max_line_bytes: int) -> Iterator[tuple[int, bytes | None]]:
     """The lines that are not empty, with their numbers; None for one that is too long to be read."""
     number = 0
-    while line := body.file.readline(body.max_line_bytes + 1):
+    while line := file.readline(max_line_bytes + 1):
         number += 1
-        if len(line) > body.max_line_bytes and not line.endswith(b"\n"):
+        if len(line) > max_line_bytes and not line.endswith(b"\n"):
             while line and not line.endswith(b"\n"):
-                line = body.file.readline(body.max_line_bytes)
+                line = file.readline(max_line_bytes)
             yield number, None
         elif line.strip():
             yield number, line

@@ -27,12 +27,14 @@ class Preparing:
 
     Args:
         keep_image: keeps the image that a field brings, and returns its id.
+        check_url: refuses the URL of an image that will not be fetched; the others are fetched later.
         keep_webhook: what a job keeps of the webhook that a field names.
         check_model: refuses the name of a model that does not run here.
     """
 
     defaults: BatchDefaults
     keep_image: Callable[[ImageInput], str]
+    check_url: Callable[[str], None]
     keep_webhook: Callable[[JobWebhook | None], dict[str, Any] | None]
     check_model: Callable[[str | None], None]
     seen: set[str] = field(default_factory=set)
@@ -62,9 +64,20 @@ class Preparing:
         self.seen.add(item.custom_id)
         body = validated(CreateEdit, self._merged(item))
         self.check_model(body.model)
-        request: EditRequest = body.request(None if body.image is None else self.keep_image(body.image))
+        image_id, image_url = self._image(body.image)
+        request: EditRequest = body.request(image_id)
         webhook = self.keep_webhook(body.webhook)
-        return {"edit": request.to_document(), "metadata": body.metadata, "webhook": webhook}
+        kept = {"edit": request.to_document(), "metadata": body.metadata, "webhook": webhook}
+        return kept if image_url is None else {**kept, "image_url": image_url}
+
+    def _image(self, image: ImageInput | None) -> tuple[str | None, str | None]:
+        """The id of an item's image, and the URL where it still has to be fetched."""
+        if image is None:
+            return None, None
+        if "url" not in image.model_fields_set:
+            return self.keep_image(image), None
+        self.check_url(image.url)
+        return "", image.url
 
     def _merged(self, item: batch_requests.BatchItem) -> dict[str, Any]:
         own, defaults = item.given(), self.defaults.given()

@@ -1,7 +1,7 @@
 """A batch: many edits that are accepted at once, started little by little, and read as one list of results."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol, final
@@ -56,6 +56,19 @@ class BatchItem:
     job_id: str | None = None  # the newest job made of it
     error: ItemError | None = None
 
+    @property
+    def image_url(self) -> str | None:
+        """Where the image of a waiting item still has to be fetched."""
+        return None if self.request is None else self.request.get("image_url")
+
+    def with_image(self, image_id: str) -> "BatchItem":
+        """The same once its image is kept."""
+        request = {**(self.request or {}), "image_url": None}
+        edit = request["edit"]
+        return replace(
+            self, request={**request, "edit": {**edit, "inversion": {**edit["inversion"], "image_id": image_id}}}
+        )
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +87,7 @@ class Batch:
     cancel_requested_at: datetime | None = None
     ended_at: datetime | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    webhook: dict[str, Any] | None = None  # where its end is told, besides the tenant's endpoints
 
     @property
     def state(self) -> BatchState:
@@ -141,6 +155,10 @@ class BatchRepository(Protocol):
 
     def waiting(self, batch: Batch, *, limit: int) -> Sequence[BatchItem]:
         """The next items to make jobs of."""
+        ...
+
+    def amend(self, batch: Batch, items: Iterable[BatchItem]) -> None:
+        """Waiting items have other requests now."""
         ...
 
     def start(self, batch: Batch, jobs: Mapping[int, str], refused: Mapping[int, ItemError]) -> None:

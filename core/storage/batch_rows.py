@@ -63,6 +63,7 @@ def to_batch(rows: Sequence[Row[Any]]) -> Batch:
         cancel_requested_at=row.cancel_requested_at,
         ended_at=row.ended_at,
         metadata=row.metadata,
+        webhook=row.webhook,
     )
 
 

@@ -26,6 +26,7 @@ batches = Table(
     Column("cancel_requested_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Column("metadata", Document, nullable=False),
+    Column("webhook", Document),
 )
 
 batch_items = Table(

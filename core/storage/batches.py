@@ -51,7 +51,8 @@ class SqlBatches:
 
     def add(self, batch: Batch, items: Iterable[BatchItem]) -> None:
         refused = batch.counts.get(JobState.FAILED, 0)
-        given = ("id", "tenant", "total", "created_at", "max_failures", "max_attempts", "deadline_at", "metadata")
+        timed = ("created_at", "deadline_at")
+        given = ("id", "tenant", "total", "max_failures", "max_attempts", "metadata", "webhook", *timed)
         self._tx.connection.execute(
             insert(batches).values(
                 **{name: getattr(batch, name) for name in given},
@@ -109,8 +110,14 @@ class SqlBatches:
         self._change(batch, ended_at=ending, tended_at=now)
         tended = self.get(batch.tenant, batch.id) or batch
         if batch.ended_at is None and tended.ended_at is not None:
-            data = describe_batch(tended)
-            announce(self._tx, WebhookEvent.BATCH_ENDED, tenant=batch.tenant, subject_id=batch.id, data=data)
+            announce(
+                self._tx,
+                WebhookEvent.BATCH_ENDED,
+                tenant=batch.tenant,
+                subject_id=batch.id,
+                data=describe_batch(tended),
+                webhook=tended.webhook,
+            )
         return tended
 
     def waiting(self, batch: Batch, *, limit: int) -> Sequence[BatchItem]:
@@ -121,6 +128,9 @@ class SqlBatches:
             .limit(limit)
         )
         return [to_item(row) for row in self._tx.connection.execute(rows)]
+
+    def amend(self, batch: Batch, items: Iterable[BatchItem]) -> None:
+        self._change_items(batch, [{"at": item.number, "request": item.request} for item in items])
 
     def start(self, batch: Batch, jobs: Mapping[int, str], refused: Mapping[int, ItemError]) -> None:
         self._change_items(

@@ -117,10 +117,21 @@ class SqlWebhooks:
 
 
 def announce_ends(tx: Transaction, jobs: Sequence[Job]) -> None:
-    """Leaves a delivery for everyone who wants to know that these jobs have ended; those of a batch are told by it."""
+    """Leaves a delivery for everyone who wants to know that these jobs have ended.
+
+    Endpoints hear of a batch's jobs by the batch, an address that the job itself names of the job.
+    """
     for job in jobs:
-        if job.state.final and job.batch_id is None:
-            announce(tx, event_of(job), tenant=job.tenant, subject_id=job.id, data=describe(job), webhook=job.webhook)
+        if job.state.final and (job.batch_id is None or job.webhook is not None):
+            announce(
+                tx,
+                event_of(job),
+                tenant=job.tenant,
+                subject_id=job.id,
+                data=describe(job),
+                webhook=job.webhook,
+                endpoints=job.batch_id is None,
+            )
 
 
 def announce(
@@ -131,13 +142,10 @@ def announce(
     subject_id: str,
     data: dict[str, Any],
     webhook: dict[str, Any] | None = None,
+    endpoints: bool = True,
 ) -> None:
     """Leaves a delivery of one event for each address that wants it, in the commit that makes it happen."""
-    columns = webhook_endpoints.c
-    listening = select(columns.url, columns.events).where(
-        columns.tenant == tenant, columns.url.is_not(None), _LISTENING
-    )
-    wanted = {(row.url, False) for row in tx.connection.execute(listening) if event in row.events}
+    wanted = {(url, False) for url in _listening(tx, tenant, event)} if endpoints else set()
     if webhook is not None and event in webhook["events"]:
         wanted.add((webhook["url"], True))
     same = {
@@ -153,6 +161,12 @@ def announce(
     rows = [{**same, "id": new_id(IdPrefix.DELIVERY), "url": url, "named": named} for url, named in sorted(wanted)]
     if rows:
         tx.connection.execute(insert(webhook_deliveries), rows)
+
+
+def _listening(tx: Transaction, tenant: str, event: WebhookEvent) -> list[str]:
+    columns = webhook_endpoints.c
+    query = select(columns.url, columns.events).where(columns.tenant == tenant, columns.url.is_not(None), _LISTENING)
+    return [row.url for row in tx.connection.execute(query) if event in row.events]
 
 
 def _listens(delivery: Delivery) -> ColumnElement[bool]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import final
+from typing import Any, final
 
 from core.domain.access import IdempotencyRecord
 from core.domain.batch import Batch, BatchFilter, BatchItem, BatchResult, BatchState, ItemError, ItemState
@@ -31,6 +31,7 @@ class BatchOrder:
     max_failures: int | None = None
     max_attempts: int = 3
     metadata: Mapping[str, str] = field(default_factory=dict)
+    webhook: Mapping[str, Any] | None = None  # url, events
     limits: Limits | None = None
     remember: Callable[[Batch], IdempotencyRecord] | None = None
 
@@ -57,6 +58,7 @@ def accept_batch(database: Database, order: BatchOrder, items: Iterable[BatchIte
             max_attempts=order.max_attempts,
             deadline_at=None if expires_in is None else now + timedelta(seconds=expires_in),
             metadata=dict(order.metadata),
+            webhook=None if order.webhook is None else dict(order.webhook),
         )
         uow.batches.add(batch, items)
         if order.remember is not None:

@@ -46,10 +46,20 @@ def fetch_image(database: Database, store: ObjectStore, web: Web, *, tenant: Ten
         InputError: URL_BLOCKED when the tenant may not name URLs or this one may not be fetched; see `submit_image`.
         FetchFailed: it cannot be fetched.
     """
+    check_image_url(web, tenant, url)
+    return submit_image(database, store, tenant.name, data=web.get(url, max_bytes=MAX_BYTES))
+
+
+def check_image_url(web: Web, tenant: Tenant, url: str) -> None:
+    """Whether a tenant may name this URL, as far as can be known without asking anybody.
+
+    Raises:
+        InputError: URL_BLOCKED.
+    """
     if not tenant.fetch_urls:
         detail = "Images named by URL are not allowed for this tenant; send the image, or ask the operator."
         raise InputError(ErrorCode.URL_BLOCKED, detail)
-    return submit_image(database, store, tenant.name, data=web.get(url, max_bytes=MAX_BYTES))
+    web.check(url)
 
 
 def get_image(database: Database, tenant: str, image_id: str) -> StoredImage:

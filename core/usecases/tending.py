@@ -89,13 +89,16 @@ def _start_some(uow: UnitOfWork, model: Model, *, batch: Batch, window: int) -> 
     started: dict[int, str] = {}
     refused: dict[int, ItemError] = {}
     for item in uow.batches.waiting(batch, limit=min(_CHUNK, room)):
+        if item.image_url is not None:
+            break  # `fetch_inputs` comes first; items are started in their order
         try:
             started[item.number] = _start(uow, model, batch=batch, item=item)
         except (InputError, NotFound, Conflict) as error:
             refused[item.number] = ItemError.of(error)
     uow.batches.start(batch, started, refused)
     left = batch.unstarted - len(started) - len(refused)
-    return Tended(len(started), len(refused), more=left > 0 and room > len(started))
+    done = len(started) + len(refused)
+    return Tended(len(started), len(refused), more=done > 0 and left > 0 and room > len(started))
 
 
 def _start(uow: UnitOfWork, model: Model, *, batch: Batch, item: BatchItem) -> str:

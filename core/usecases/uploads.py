@@ -85,5 +85,19 @@ def read_upload(database: Database, store: ObjectStore, tenant: str, *, upload_i
         raise NotFound(f"Nothing was sent to the upload {upload_id}.") from error
 
 
+def read_lines(database: Database, store: ObjectStore, tenant: str, *, upload_id: str) -> bytes:
+    """The lines of JSON that were sent.
+
+    Raises:
+        NotFound: there is no such upload, or nothing was sent to it.
+        InputError: VALIDATION: it is of another type.
+    """
+    media_type = get_upload(database, tenant, upload_id).media_type
+    if media_type != UploadType.LINES:
+        detail = f"The upload {upload_id} is of the type {media_type}; a batch is {UploadType.LINES.value}."
+        raise InputError(ErrorCode.VALIDATION, detail, errors=(FieldError("/input_upload_id", detail),))
+    return read_upload(database, store, tenant, upload_id=upload_id)
+
+
 def _refused(detail: str, **numbers: float) -> InputError:
     return InputError(ErrorCode.VALIDATION, detail, errors=(FieldError("/file", detail),), **numbers)

@@ -23,7 +23,9 @@ from core.usecases.batches import (
     read_results,
     retry_failed,
 )
+from core.usecases.images import check_image_url
 from core.usecases.tending import tend_batch
+from core.usecases.uploads import read_lines
 from service.answers import answer_once, once, record, replay
 from service.batch_bodies import JSON_LINES, BatchBody, parse_batch, read_batch
 from service.batch_items import Preparing
@@ -63,10 +65,10 @@ _After = Annotated[int, Query(ge=0, le=2**53, description="The `sequence` of the
     openapi_extra=request_body(CreateBatch, lines=JSON_LINES),
 )
 def create_batch(*, call: PostingBatches, body: Annotated[BatchBody, Depends(read_batch)]) -> Response:
-    """Takes many edits at once, as JSON or as lines of JSON, one item a line.
+    """Takes many edits at once, as JSON, as lines of JSON, one item a line, or as a file of lines that was uploaded.
 
-    The first line may be `{"batch": {…}}` with `defaults`, `expires_in`, `max_failures` and `metadata`. An item at
-    fault does not fail the batch: it is a failed line of the results, with its problem.
+    The first line may be `{"batch": {…}}` with all that is not `items`. An item at fault does not fail the batch: it
+    is a failed line of the results, with its problem.
     """
     return once(call, body.fingerprint, lambda: _accept(call, body))
 
@@ -141,7 +143,11 @@ def retry(*, call: PostingBatches, batch_id: BatchId) -> Response:
 
 
 def _accept(call: Call, body: BatchBody) -> Response:
-    envelope, contents = parse_batch(body)
+    ports = call.ports
+    envelope, contents = parse_batch(
+        body, lambda upload_id: read_lines(ports.database, ports.store, call.tenant, upload_id=upload_id)
+    )
+    webhook = webhook_of(call, envelope.webhook)
     with SpooledTemporaryFile(_IN_MEMORY) as prepared:
         total, refused = _prepare(call, envelope, contents=contents, into=prepared)
         prepared.seek(0)
@@ -152,11 +158,12 @@ def _accept(call: Call, body: BatchBody) -> Response:
             refused=refused,
             expires_in_seconds=envelope.expires_in or call.wish.deadline_seconds,
             max_failures=envelope.max_failures,
-            max_attempts=call.ports.settings.max_attempts,
+            max_attempts=ports.settings.max_attempts,
             metadata=envelope.metadata,
+            webhook=webhook,
             remember=None if call.wish.idempotency_key is None else _remembering(call, body.fingerprint),
         )
-        batch = accept_batch(call.ports.database, order, map(_ITEM.validate_json, prepared))
+        batch = accept_batch(ports.database, order, map(_ITEM.validate_json, prepared))
     _tend(call, batch)
     headers = {"Location": f"/batches/{batch.id}", **_polling(batch)}
     return JSONResponse(_body(batch), HTTPStatus.ACCEPTED, headers=headers)
@@ -179,6 +186,7 @@ def _prepare(call: Call, envelope: BatchEnvelope, *, contents: Iterable[Any], in
     preparing = Preparing(
         defaults=defaults,
         keep_image=lambda image: image_id(call, image),
+        check_url=lambda url: check_image_url(call.ports.web, call.owner, url),
         keep_webhook=lambda webhook: webhook_of(call, webhook),
         check_model=lambda name: refuse_other_model(call, name),
     )

@@ -80,11 +80,19 @@ class BatchEnvelope(Body):
         None, ge=0, le=MAX_ITEMS, description="The batch is canceled when more items than this have failed."
     )
     metadata: Metadata
+    webhook: JobWebhook | None = Field(None, description="Where the end of the batch is told (`batch.ended`).")
 
 
 @final
 class CreateBatch(BatchEnvelope):
-    """Many edits at once. An item at fault does not fail the batch: it is a failed line of its results."""
+    """Many edits at once: as `items`, or as the lines of an uploaded file.
+
+    An item at fault does not fail the batch: it is a failed line of its results.
+    """
+
+    input_upload_id: Identifier | None = Field(
+        None, description="Instead of `items`: of POST /uploads, once lines of JSON (`application/x-ndjson`) were sent."
+    )
 
     # Each item is checked by itself, so that one at fault leaves the others alone.
     items: Annotated[
@@ -97,5 +105,11 @@ class CreateBatch(BatchEnvelope):
                 "items": {"$ref": "#/components/schemas/BatchItem"},
             }
         ),
-        Field(min_length=1, max_length=MAX_ITEMS),
+        Field(default_factory=list, min_length=1, max_length=MAX_ITEMS),
     ]
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if len({"items", "input_upload_id"} & self.model_fields_set) != 1:
+            raise ValueError("must have exactly one of `items` and `input_upload_id`")
+        return self

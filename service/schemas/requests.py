@@ -20,7 +20,7 @@ class ImageSource(Body):
 
     base64: Base64 = b""
     upload_id: Identifier = Field("", description="Of POST /uploads, once the image was sent there.")
-    url: Annotated[str, Field(description="https; only for tenants that may name URLs. Fetched at once."), NoNul] = ""
+    url: Annotated[str, Field(description="https; only for tenants that may name URLs."), NoNul] = ""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
