@@ -192,7 +192,7 @@ class Pix2PixZeroSpec(Swap):
         (), description="Sentences about the target; left out: the same with target_phrase."
     )
     guidance_rate: Annotated[float, Field(ge=0.0, le=10.0), NotBool] = Field(
-        0.1, description="How far each timestep's gradient draws the latent to the source's attention; 0: not at all."
+        0.05, description="How far each timestep's gradient draws the latent to the source's attention; 0: not at all."
     )
 
     def sentences(self, source: str, target: str) -> Mapping[str, str]:
