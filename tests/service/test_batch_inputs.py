@@ -29,8 +29,8 @@ LINES = "application/x-ndjson"
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """May fetch and call the machine's own addresses without TLS; nothing is done in the background."""
-    outbound = {"outbound_http": True, "outbound_networks": f"{HOST}/32", "outbound_seconds": 1}
-    return Settings(data_dir=tmp_path, sweep_seconds=3600, **outbound)
+    opened = Settings(data_dir=tmp_path, outbound_http=True, outbound_networks=f"{HOST}/32", outbound_seconds=1)
+    return opened.model_copy(update={"sweep_seconds": 3600.0})
 
 
 @pytest.fixture
@@ -102,37 +102,36 @@ def test_a_file_that_is_no_batch_is_refused(service: Harness) -> None:
     assert answers["a picture"].json()["errors"][0]["pointer"] == "/input_upload_id"
 
 
-def test_images_named_by_url_are_fetched_after_the_batch_was_accepted(fetching: Harness, other_site: Site) -> None:
-    red, blue, none = (other_site.url(f"/{name}.png") for name in ("red", "blue", "none"))
-    urls = [red, blue, red, none]
-    items = [item(number, image={"url": url}) for number, url in enumerate(urls)]
-    items.append(item(4, image={"url": "http://127.0.0.1/"}))
+def pictures(service: Harness) -> dict[int, str]:
+    """The image of each edit, by its seed."""
+    return {job["seed"]: job["inputs"]["image_id"] for job in service.client.get("/edits").json()["items"]}
 
+
+def test_images_named_by_url_are_fetched_after_the_batch_was_accepted(fetching: Harness, other_site: Site) -> None:
+    red, blue = other_site.url("/red.png"), other_site.url("/blue.png")
+    items = [item(number, image={"url": url}) for number, url in enumerate([red, blue, red, "http://127.0.0.1/"])]
     batch = accepted(fetching.client.post("/batches", json={"items": items}))
-    asked_at_once = len(other_site.asked)
-    refused_at_once = results(fetching, batch)
+    asked_at_once, refused_at_once = len(other_site.asked), results(fetching, batch)
     fetch(fetching)
 
-    assert (asked_at_once, {name: line["error"]["code"] for name, line in refused_at_once.items()}) == (
-        0,
-        {"item-4": "URL_BLOCKED"},
-    )
-    assert sorted(asked.path for asked in other_site.asked) == ["/blue.png", "/none.png", "/red.png"]
-    jobs = fetching.client.get("/edits").json()["items"]
-    pictures = {job["seed"]: job["inputs"]["image_id"] for job in jobs}
-    assert pictures == {0: fetching.image("red"), 1: fetching.image("blue"), 2: fetching.image("red")}
-    failed = results(fetching, batch)["item-3"]["error"]
-    assert (failed["code"], failed["detail"], failed["retryable"]) == (
-        "INPUT_FETCH_FAILED",
-        "The URL answers 404.",
-        True,
-    )
+    assert (asked_at_once, list(refused_at_once)) == (0, ["item-3"])
+    assert refused_at_once["item-3"]["error"]["code"] == "URL_BLOCKED"
+    assert sorted(asked.path for asked in other_site.asked) == ["/blue.png", "/red.png"]
+    assert pictures(fetching) == {0: fetching.image("red"), 1: fetching.image("blue"), 2: fetching.image("red")}
 
-    other_site.pages["/none.png"] = Page(body=png("green"))
+
+def test_an_image_that_cannot_be_fetched_fails_its_item_and_may_come_later(fetching: Harness, other_site: Site) -> None:
+    sent = {"items": [item(0, image={"url": other_site.url("/late.png")})]}
+    batch = accepted(fetching.client.post("/batches", json=sent))
+    fetch(fetching)
+    error = results(fetching, batch)["item-0"]["error"]
+
+    assert (error["code"], error["detail"]) == ("INPUT_FETCH_FAILED", "The URL answers 404.")
+    assert (error["retryable"], fetching.client.get(batch["links"]["self"]).json()["state"]) == (True, "ended")
+    other_site.pages["/late.png"] = Page(body=png("green"))
     fetching.client.post(batch["links"]["retry_failed"])
     fetch(fetching)
-    retried = {job["seed"]: job["inputs"]["image_id"] for job in fetching.client.get("/edits").json()["items"]}
-    assert retried[3] == fetching.image("green")
+    assert pictures(fetching) == {0: fetching.image("green")}
 
 
 def test_the_process_fetches_by_itself(settings: Settings, other_site: Site) -> None:

@@ -147,18 +147,6 @@ def test_a_faulty_form_is_refused(service: Harness) -> None:
     assert problem(service.client.post("/uploads", json={"media_type": "text/html"})) == (422, "VALIDATION")
 
 
-def test_another_tenants_upload_is_not_there(service: Harness) -> None:
-    upload = allowed(service)
-    send(service, upload, png())
-    other = service.key("other")
-    answers = [
-        service.client.post("/images", json={"upload_id": upload["id"]}, headers=other),
-        service.client.post(upload["url"], data=upload["fields"], files={"file": png()}, headers=other),
-    ]
-
-    assert [problem(answer) for answer in answers] == [(404, "NOT_FOUND")] * 2
-
-
 def test_an_upload_dies_of_age(anywhere: Harness) -> None:
     upload = allowed(anywhere)
     send(anywhere, upload, png())

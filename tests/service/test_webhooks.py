@@ -219,21 +219,6 @@ def test_deliveries_are_listed_in_pages(service: Harness, hook: Site) -> None:
     assert problem(wrong) == (400, "INVALID_PAGE_TOKEN")
 
 
-def test_another_tenant_sees_and_does_nothing(service: Harness, hook: Site) -> None:
-    made = endpoint(service, hook.url("/hook"))
-    ended(service)
-    delivery = deliveries(service)[0]
-    other = service.key("other")
-
-    assert service.client.get("/webhook_endpoints", headers=other).json()["items"] == []
-    assert service.client.get("/webhook_deliveries", headers=other).json()["items"] == []
-    gone = [
-        service.client.delete(f"/webhook_endpoints/{made['id']}", headers=other),
-        service.client.post(f"/webhook_deliveries/{delivery['id']}/redeliver", headers=other),
-    ]
-    assert [problem(answer) for answer in gone] == [(404, "NOT_FOUND")] * 2
-
-
 def test_what_a_dead_process_was_sending_is_sent_by_the_next(settings: Settings, hook: Site) -> None:
     """The first process has taken the delivery and is cut off by a host that never answers."""
     hook.pages["/hook"] = Page(drip_seconds=9)
