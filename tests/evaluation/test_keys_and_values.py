@@ -13,6 +13,10 @@ from core.pocket.scenes import Background, Colour
 from core.pocket.weights import model_path
 
 _PAIR = ("a large red circle on grass", "a large blue star on sand")
+_CHANGED_PLACES = (
+    "a small red circle and a small blue star on grass",
+    "a small blue star and a small red circle on grass",
+)
 _COLOURS, _BACKGROUNDS = (Colour.RED, Colour.BLUE), (Background.GRASS, Background.SAND)
 
 
@@ -22,8 +26,8 @@ def backbone() -> Backbone:
 
 
 @cache
-def _exchanged(backbone: Backbone) -> Exchanged:
-    return exchange(backbone, _PAIR, seed=0, timesteps=8)
+def _exchanged(backbone: Backbone, pair: tuple[str, str] = _PAIR) -> Exchanged:
+    return exchange(backbone, pair, seed=0, timesteps=8)
 
 
 def test_the_picture_shows_what_the_values_say(backbone: Backbone) -> None:
@@ -39,10 +43,13 @@ def test_the_picture_shows_what_the_values_say(backbone: Backbone) -> None:
 
 
 def test_words_act_where_the_keys_say(backbone: Backbone) -> None:
-    values_changed, keys_changed = _exchanged(backbone).likeness(changed_positions(backbone, _PAIR))
+    """On one and the same latent, with sentences that name two objects in the two orders: each has the other's place."""
+    changed = changed_positions(backbone, _CHANGED_PLACES)
+
+    values_changed, keys_changed = _exchanged(backbone, _CHANGED_PLACES).likeness(changed)
 
     assert values_changed > 0.85
-    assert keys_changed < values_changed - 0.05
+    assert keys_changed < values_changed - 0.1
 
 
 def test_words_in_which_two_sentences_differ_are_found(backbone: Backbone) -> None:

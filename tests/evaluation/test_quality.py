@@ -85,6 +85,7 @@ def test_an_edit_on_the_drawn_world_has_every_value_and_names_its_stand_ins(eval
     assert quality.backbones == {
         "clip_score": "pocket-clip",
         "clip_score_hessel": "pocket-clip",
+        "clip_score_unedited": "pocket-clip",
         "clip_score_source": "pocket-clip",
         "structure_distance": "pocket-image-encoder",
         "ns_lpips": "pocket-judge",
@@ -123,7 +124,7 @@ def test_a_region_that_covers_everything_leaves_no_background(evaluator: Evaluat
 def test_a_sentence_too_long_for_clip_is_absent_and_the_rest_is_there(evaluator: Evaluator) -> None:
     quality = _edit(evaluator, target="x " * 40)
 
-    assert quality.absent.keys() == {"clip_score", "clip_score_hessel"}
+    assert quality.absent.keys() == {"clip_score", "clip_score_hessel", "clip_score_unedited"}
     assert "clip_score_source" in quality.values
 
 

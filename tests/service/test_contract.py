@@ -1,8 +1,6 @@
 """The service keeps to its own OpenAPI document, whatever is sent: no 5xx, no status or shape it does not declare."""
 
-import socket
 from collections.abc import Iterator
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -20,8 +18,7 @@ from schemathesis.specs.openapi.checks import (
 from core.settings import Settings
 from core.usecases.keys import Scope, make_key
 from service.app import create_app
-from service.server import make_server
-from tests.service.conftest import serve
+from tests.service.conftest import listening, serve
 from tests.service.harness import Harness
 
 # Not among them: acceptance of all that fits the schema, for no schema says which bytes are an image.
@@ -37,6 +34,10 @@ CASES = [
 ]
 
 
+# The service runs beside, in threads of this process that draw random numbers while examples are drawn.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
+
+
 @pytest.fixture(scope="module")
 def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """One service for all examples."""
@@ -48,13 +49,8 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
 @pytest.fixture(scope="module")
 def address(living: Harness) -> Iterator[str]:
     """The same service over real HTTP, so that headers and bodies are what a server makes of them."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = make_server(living.ports.settings)
-        thread = Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+    with listening(living.ports.settings) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

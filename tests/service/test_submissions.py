@@ -178,7 +178,9 @@ def test_what_is_not_there_is_not_found(service: Harness) -> None:
         assert problem(answer) == (404, "NOT_FOUND")
 
 
-@pytest.mark.parametrize("image", [{}, {"id": "a", "base64": "aaaa"}, {"url": "https://example.com"}, None, "x", []])
+@pytest.mark.parametrize(
+    "image", [{}, {"id": "a", "base64": "aaaa"}, {"url": "https://example.com", "id": "a"}, None, "x", []]
+)
 def test_an_image_is_named_in_exactly_one_way(service: Harness, image: Any) -> None:
     assert problem(service.client.post("/inversions", json=service.inversion(image=image))) == (422, "VALIDATION")
 

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +49,8 @@ def make_tokenizer() -> CLIPTokenizer:
 def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
     """Write it in the new form and in the older two files, which other readers of CLIP tokenizers want."""
     tokenizer.save_pretrained(folder)
-    (folder / "vocab.json").write_text(json.dumps(tokenizer.get_vocab(), ensure_ascii=False))
+    vocabulary = dict(sorted(tokenizer.get_vocab().items(), key=itemgetter(1)))
+    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
     lines = [" ".join(pair) for pair in _learn_merges(world_words())]
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *lines, ""]))
 
