@@ -1,11 +1,11 @@
 #!/bin/sh
-# Installs the servers that the tests start: PostgreSQL, Redis and Ceph's S3 gateway. Changes nothing where they are.
+# Installs what the tests start: PostgreSQL, Redis, Ceph's S3 gateway, and curl and jq for the examples. Changes nothing where they are.
 set -eu
 
-PACKAGES="postgresql redis-server radosgw ceph-mon ceph-osd"
+PACKAGES="postgresql redis-server radosgw ceph-mon ceph-osd curl jq"
 
 installed() {
-    for program in redis-server radosgw radosgw-admin ceph ceph-mon ceph-osd monmaptool setpriv; do
+    for program in redis-server radosgw radosgw-admin ceph ceph-mon ceph-osd monmaptool setpriv curl jq; do
         command -v "$program" >/dev/null || return 1
     done
     command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
@@ -13,7 +13,7 @@ installed() {
 
 if installed; then exit 0; fi
 if ! command -v apt-get >/dev/null; then
-    echo "The tests need PostgreSQL, Redis and Ceph's radosgw, which this script installs on Debian and Ubuntu only." >&2
+    echo "The tests need PostgreSQL, Redis, Ceph's radosgw, curl and jq, which this script installs on Debian and Ubuntu only." >&2
     exit 1
 fi
 if [ "$(id -u)" -ne 0 ]; then
@@ -28,7 +28,7 @@ if [ ! -e "$policy" ]; then
     chmod +x "$policy"
     trap 'rm -f "$policy"' EXIT
 fi
-echo "Installing the servers that the tests start: $PACKAGES"
+echo "Installing what the tests start: $PACKAGES"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 # shellcheck disable=SC2086

@@ -1,6 +1,6 @@
 """What callers send."""
 
-from typing import Annotated, Self, final
+from typing import Annotated, Any, Self, final
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -13,10 +13,17 @@ from service.schemas.fields import Base64, Body, Identifier, Metadata, NoNul, Pa
 from service.schemas.webhooks import JobWebhook
 
 
+def _publish_one_of(schema: dict[str, Any]) -> None:
+    """Without defaults, which a generated client would send along."""
+    schema |= {"minProperties": 1, "maxProperties": 1}
+    for published in schema["properties"].values():
+        published.pop("default", None)
+
+
 class ImageSource(Body):
     """Where an image comes from; exactly one of the fields."""
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+    model_config = ConfigDict(json_schema_extra=_publish_one_of)
 
     base64: Base64 = b""
     upload_id: Identifier = Field("", description="Of POST /uploads, once the image was sent there.")

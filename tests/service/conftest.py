@@ -1,7 +1,12 @@
 """The service on SQLite and a folder, or on PostgreSQL and S3."""
 
+import socket
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
+from urllib.error import HTTPError
 
 import pytest
 import structlog
@@ -11,8 +16,10 @@ from pydantic import SecretStr
 from core.settings import Settings
 from core.wiring import migrate
 from service.app import build_ports, create_app
+from service.server import make_server
 from tests.servers.s3 import Bucket
 from tests.service.harness import Harness
+from tests.stack.processes import WorkerProcess, wait_until
 
 
 def serve(settings: Settings) -> Iterator[Harness]:
@@ -23,6 +30,41 @@ def serve(settings: Settings) -> Iterator[Harness]:
         harness = Harness(client, ports)
         client.headers.update(harness.key("acme"))
         yield harness
+
+
+@contextmanager
+def listening(settings: Settings) -> Iterator[str]:
+    """The address of a server on real HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = make_server(settings)
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Settings]]:
+    """The address and the settings of a whole service: over HTTP, with a worker process that computes digests.
+
+    It may call the machine's own addresses without TLS.
+    """
+    folder = tmp_path_factory.mktemp("deployment")
+    settings = Settings(data_dir=folder, outbound_http=True, outbound_networks="127.0.0.2/32", sweep_seconds=0.5)
+    migrate(settings)
+    worker = WorkerProcess(folder / "journal", {"DATA_DIR": str(folder)}, timestep_seconds=0.05)
+    with listening(settings) as address, worker:
+        wait_until(lambda: _is_ready(address), "a worker is ready")
+        yield address, settings
+
+
+def _is_ready(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/readyz"):
+            return True
+    except HTTPError:
+        return False
 
 
 @pytest.fixture(scope="session", autouse=True)
