@@ -93,7 +93,7 @@ def expire_leases(tx: Transaction, *, limit: int) -> int:
         if job.cancel_requested:
             cancel(tx, job)
         elif job.attempt >= job.max_attempts:
-            _end(tx, job, JobState.FAILED, error=_poison(job))
+            _end(tx, job, JobState.FAILED, error=_given_up(job))
         else:
             move(tx, job, JobState.QUEUED, lease_until=None)
     return len(lapsed)
@@ -130,7 +130,11 @@ def _end(tx: Transaction, job: Job, state: JobState, *, error: JobError) -> Job:
     return ended
 
 
-def _poison(job: Job) -> JobError:
+def _given_up(job: Job) -> JobError:
+    if job.max_attempts == 1:
+        # One loss says nothing about the job.
+        detail = "The worker was lost, and this service allows one attempt; retry the job."
+        return JobError(code=ErrorCode.WORKER_LOST, detail=detail, retryable=True)
     return JobError(
         code=ErrorCode.POISON,
         detail=f"Each of {job.attempt} attempts lost its worker; this job is not tried again.",

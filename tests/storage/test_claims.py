@@ -138,6 +138,17 @@ def test_a_job_that_loses_every_worker_is_poison(database: Database) -> None:
     assert try_claim(database) is None
 
 
+def test_a_job_of_one_attempt_is_not_blamed_for_its_lost_worker(database: Database) -> None:
+    job = add_job(database, max_attempts=1)
+    claim(database, lease_seconds=-1)
+    _expire_leases(database)
+
+    lost = load(database, job)
+
+    assert lost.error is not None
+    assert (lost.state, lost.error.code, lost.error.retryable) == (JobState.FAILED, "WORKER_LOST", True)
+
+
 def test_a_release_on_shutdown_costs_no_attempt(database: Database) -> None:
     job = add_job(database)
     claimed = claim(database)

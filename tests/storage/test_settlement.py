@@ -138,6 +138,17 @@ def test_an_edit_fails_with_its_inversion(database: SqlDatabase, end: str) -> No
     assert failed.error.code == "INVERSION_FAILED"
 
 
+def test_a_job_past_its_deadline_has_expired_and_says_so(database: SqlDatabase) -> None:
+    with database.read() as uow:
+        job = add_job(database, deadline_at=uow.now() + timedelta(seconds=30))
+    _pass_deadline(database, job)
+    _sweep(database)
+
+    late = load(database, job)
+    assert late.error is not None
+    assert (late.state, late.error.code, late.error.retryable) == (JobState.EXPIRED, "DEADLINE", True)
+
+
 def test_an_edit_of_a_duplicate_outlives_a_canceled_leader(database: SqlDatabase) -> None:
     leader = add_job(database)
     follower = add_follower(database, leader)

@@ -33,6 +33,12 @@ def test_a_foreign_failure_never_speaks_to_the_caller(kind: type[Exception]) -> 
     assert "secret" not in error.detail
 
 
+def test_what_takes_too_long_may_be_tried_again() -> None:
+    error = describe(TimeoutError())
+
+    assert (error.code, error.retryable) == (ErrorCode.TIMEOUT, True)
+
+
 def test_a_full_accelerator_is_out_of_memory() -> None:
     class OutOfMemoryError(RuntimeError):
         """Named as torch names it."""
