@@ -3,10 +3,15 @@
 Solvers yield requests; the engine gathers those that wait, makes one UNet call for those alike, and sends each solver
 its rows. Solvers join and leave between calls. Only the engine's own thread advances them; the thread that called
 `run` sees the finished timesteps and may stop its solver there without touching the others.
+
+Forward passes go before descents, so that a short edit does not wait behind long inversions, and those that only need
+a forward pass catch up before the others' next descent and share it. They may not do more work than the descents that
+wait for them (`turns.py`).
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Generic, TypeAlias, final
@@ -15,6 +20,7 @@ import torch
 
 from core.diffusion.calls import Predictor, denoise_groups, descend_groups
 from core.diffusion.requests import Answer, Denoise, Descend, Descended, Reached, Request, Result, Solver
+from core.diffusion.turns import Turns
 
 
 @final
@@ -49,11 +55,16 @@ _Events: TypeAlias = SimpleQueue[tuple[_Flight, Reached | Ran[Any] | BaseExcepti
 
 @final
 class Engine:
-    """Runs solvers from any number of threads in shared calls of at most `max_rows` rows."""
+    """Runs solvers from any number of threads in shared calls.
 
-    def __init__(self, predictor: Predictor, *, max_rows: int = 32) -> None:
+    A call has at most `max_rows` rows, or `max_descents` where it keeps a graph for its gradient; a call that runs out
+    of memory is halved, and so is its limit from then on.
+    """
+
+    def __init__(self, predictor: Predictor, *, max_rows: int = 32, max_descents: int = 16) -> None:
         self._predictor = predictor
-        self._max_rows = max_rows
+        self._limits = {False: max_rows, True: max_descents}  # by whether the call is a descent
+        self._turns = Turns()
         self._wake = threading.Condition()
         self._arrivals: list[tuple[_Flight, Answer]] = []
         self._leavers: list[_Flight] = []
@@ -112,8 +123,8 @@ class Engine:
 
     def _loop(self) -> None:
         while self._admit():
-            for batch in self._batches():
-                self._serve(batch)
+            if self._waiting:
+                self._serve(self._next_batch())
         for flight in self._waiting:
             flight.tell(RuntimeError("the engine was closed"))
 
@@ -133,20 +144,25 @@ class Engine:
             self._advance(flight, answer)
         return not closed
 
-    def _batches(self) -> Iterator[list[_Flight]]:
-        """What waits now, forward passes before descents, alike with alike, each at most `max_rows` rows."""
-        waiting, self._waiting = self._waiting, []
-        alike: dict[object, list[_Flight]] = {}
-        for flight in waiting:
-            request = flight.request
-            record = request.rows.record if isinstance(request, Denoise) else None
-            alike.setdefault((isinstance(request, Descend), record), []).append(flight)
-        for _, flights in sorted(alike.items(), key=lambda item: isinstance(item[1][0].request, Descend)):
-            while flights:
-                batch = [flights.pop(0)]
-                while flights and sum(map(_row_count, batch)) + _row_count(flights[0]) <= self._max_rows:
-                    batch.append(flights.pop(0))
-                yield batch
+    def _next_batch(self) -> list[_Flight]:
+        """Those of one kind whose turn it is, alike with the one that waited longest, as many as a call may hold."""
+        rows = Counter[bool]()
+        for flight in self._waiting:
+            rows[_descends(flight)] += _row_count(flight)
+        descends = self._turns.descends(forwards=rows[False], descents=rows[True])
+        first = next(flight for flight in self._waiting if _descends(flight) is descends)
+        batch, left = list[_Flight](), list[_Flight]()
+        room = self._limits[descends]
+        for flight in self._waiting:
+            fits = not batch or _row_count(flight) <= room
+            if _likeness(flight) == _likeness(first) and fits:
+                batch.append(flight)
+                room -= _row_count(flight)
+            else:
+                left.append(flight)
+        self._waiting = left
+        self._turns.take(sum(map(_row_count, batch)), descends=descends, others_wait=rows[not descends] > 0)
+        return batch
 
     def _serve(self, batch: list[_Flight]) -> None:
         """Answers a batch; one that fails is halved until the failing solver stands alone."""
@@ -157,7 +173,9 @@ class Engine:
                 batch[0].tell(error)
                 return
             if isinstance(error, torch.OutOfMemoryError):
-                self._max_rows = max(1, sum(map(_row_count, batch)) // 2)
+                self._limits[_descends(batch[0])] = (sum(map(_row_count, batch)) + 1) // 2
+                self._waiting = [*batch, *self._waiting]
+                return
             self._serve(batch[: len(batch) // 2])
             self._serve(batch[len(batch) // 2 :])
             return
@@ -207,3 +225,13 @@ def _row_count(flight: _Flight) -> int:
             return count
         case _:
             return 0
+
+
+def _descends(flight: _Flight) -> bool:
+    return isinstance(flight.request, Descend)
+
+
+def _likeness(flight: _Flight) -> object:
+    """Requests that share a call have this in common: the kind of pass and the sites that are recorded."""
+    request = flight.request
+    return _descends(flight), request.rows.record if isinstance(request, Denoise) else None
