@@ -69,6 +69,12 @@ class Settings(BaseSettings):
     outbound_networks: str | None = Field(
         None, description="Networks with commas that URLs of callers may lead to besides public addresses: 10.1.0.0/16."
     )
+    content_check: str | None = Field(
+        None, description="`package.module:name` that sees every edited picture and may withhold it; unset: none does."
+    )
+    provenance_mark: str | None = Field(
+        None, description="`package.module:name` that marks edited pictures, as core.provenance:mark; unset: no mark."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
     max_body_bytes: Annotated[int, Field(ge=1024)] = Field(
         32 * 2**20 + 2**16, description="Largest request body: an image of 32 MiB and the form around it."
@@ -79,6 +85,7 @@ class Settings(BaseSettings):
     def _are_networks(cls, given: str | None) -> str | None:
         _networks(given)
         return given
+
     max_batch_bytes: Annotated[int, Field(ge=1024)] = Field(
         200 * 2**20, description="Largest batch sent as lines of JSON; it lies on disk while it is read."
     )

@@ -1,12 +1,15 @@
 """The one place that turns settings into ports; API, worker and command line start here."""
 
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 from huggingface_hub import snapshot_download
 
 from core.domain.catalogue import Model, read_model
 from core.domain.errors import Unavailable
 from core.domain.ports import Database, ObjectStore, WakeUps
+from core.domain.publishing import Publishing
 from core.domain.web import Web
 from core.outbound.web import GuardedWeb, Policy
 from core.pocket.weights import model_path
@@ -64,6 +67,30 @@ def build_web(settings: Settings) -> Web:
     return GuardedWeb(
         Policy(seconds=settings.outbound_seconds, http=settings.outbound_http, networks=settings.opened_networks)
     )
+
+
+def build_publishing(settings: Settings) -> Publishing:
+    """What edits pass on their way out.
+
+    Raises:
+        Unavailable: a name that leads to nothing that can be called.
+    """
+    return Publishing(
+        check=_named(settings.content_check, setting="CONTENT_CHECK"),
+        mark=_named(settings.provenance_mark, setting="PROVENANCE_MARK"),
+    )
+
+
+def _named(name: str | None, *, setting: str) -> Any:
+    if name is None:
+        return None
+    try:
+        found = resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise Unavailable(f"{setting}={name} cannot be imported: {error}.") from error
+    if not callable(found):
+        raise Unavailable(f"{setting}={name} cannot be called.")
+    return found
 
 
 def build_model(settings: Settings) -> Model:

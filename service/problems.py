@@ -68,6 +68,7 @@ PROBLEMS: Mapping[ErrorCode, ProblemKind] = {
     ErrorCode.WORKER_LOST: _in_job("The worker was lost", retry=True),
     ErrorCode.POISON: _in_job("The job ended every worker that tried it"),
     ErrorCode.DIVERGED: _in_job("The optimisation diverged"),
+    ErrorCode.CONTENT_REFUSED: _in_job("The result is withheld"),
     ErrorCode.ARTIFACT_WRITE_FAILED: _in_job("A result could not be stored", retry=True),
     ErrorCode.CANCELED: _in_job("The job was canceled", retry=True),
     ErrorCode.DEADLINE: _in_job("The job's deadline passed", retry=True),

@@ -1,6 +1,7 @@
 """The worker process: a loaded model, a Celery consumer, a heartbeat and a sweeper."""
 
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -20,7 +21,7 @@ from core.settings import Settings
 from core.usecases.queue import forget_worker, report_worker
 from core.usecases.sweep import sweep, void_leases
 from core.usecases.tending import tend_batches
-from core.wiring import build_database, build_model, build_store
+from core.wiring import build_database, build_model, build_publishing, build_store
 from worker.embedded import only_worker
 from worker.heartbeat import Heartbeat
 from worker.periodic import Periodic
@@ -81,7 +82,9 @@ def _presence(settings: Settings, tools: Tools) -> Iterator[None]:
 
 
 def _tools(settings: Settings, database: Database, *, studio: Studio, app: Celery) -> Tools:
+    publishing = build_publishing(settings)
     return Tools(
+        publishing=publishing,
         database=database,
         store=build_store(settings),
         wakeups=CeleryWakeUps(app),
@@ -92,7 +95,8 @@ def _tools(settings: Settings, database: Database, *, studio: Studio, app: Celer
         limits=Limits(
             lease_seconds=settings.lease_seconds,
             checkpoint_seconds=settings.checkpoint_seconds,
-            preview_seconds=_PREVIEW_SECONDS,
+            # What was not checked is not shown.
+            preview_seconds=_PREVIEW_SECONDS if publishing.check is None else math.inf,
             patience_seconds=settings.lease_seconds,
             retention=timedelta(days=settings.retention_days),
         ),

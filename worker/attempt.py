@@ -58,7 +58,8 @@ def _compute(tools: Tools, claim: Claim, watch: Watch) -> Outcome:
     job, began_at = claim.job, monotonic()
     finished = (_invert if job.kind is JobKind.INVERSION else _edit)(tools, job, watch)
     computed_at = monotonic()
-    artifacts = tuple(_store(tools, _folder(claim), file) for file in finished.files)
+    files = tools.publishing.publish(finished.files, job_id=job.id) if job.kind is JobKind.EDIT else finished.files
+    artifacts = tuple(_store(tools, _folder(claim), file) for file in files)
     queued_seconds = (job.started_at - job.queued_at).total_seconds() if job.started_at and job.queued_at else 0.0
     return Outcome(
         state=JobState.SUCCEEDED,

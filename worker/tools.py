@@ -1,7 +1,7 @@
 """What every attempt of a worker uses."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Lock
 from typing import final
@@ -9,6 +9,7 @@ from typing import final
 from core.domain.catalogue import Model
 from core.domain.job import JobClass
 from core.domain.ports import Claim, Database, ObjectStore, WakeUps
+from core.domain.publishing import Publishing
 from core.domain.studio import Studio
 from worker.heartbeat import Heartbeat
 
@@ -60,3 +61,4 @@ class Tools:
     heartbeat: Heartbeat
     seats: Seats
     limits: Limits
+    publishing: Publishing = field(default_factory=Publishing)
