@@ -185,6 +185,17 @@ def test_a_name_that_leads_inside_is_never_called(service: Harness) -> None:
         assert inside.connections == 0
 
 
+def test_a_redelivery_asked_for_twice_is_answered_twice(service: Harness, hook: Site) -> None:
+    endpoint(service, hook.url("/hook"))
+    ended(service)
+    path = f"/webhook_deliveries/{deliveries(service)[0]['id']}/redeliver"
+    answers = [service.client.post(path, headers={"Idempotency-Key": "one"}) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].json() == answers[1].json()
+    assert answers[1].headers["idempotent-replayed"] == "true"
+
+
 def test_the_secret_is_told_once(service: Harness) -> None:
     key = {"Idempotency-Key": "one"}
     first = service.client.post("/webhook_endpoints", json={"url": "http://example.com/"}, headers=key)
