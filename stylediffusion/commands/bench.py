@@ -40,3 +40,19 @@ def table(*, count: int, out: Path, seed: int) -> None:
     from stylediffusion.benchmarks import run_method_table
 
     run_method_table(count, out, seed=seed)
+
+
+@bench.command()
+@click.option("--model", default="pocket", show_default=True, help="pocket, a folder, or sd15-random.")
+@click.option("--timesteps", type=click.IntRange(2, 200), default=6, show_default=True, help="T of every job.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Times that all take their turn.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Else cuda where there is one.")
+@click.option("--json", "as_lines", is_flag=True, help="Two lines of JSON: every figure, then the ratios.")
+def engine(*, model: str, timesteps: int, rounds: int, device: str | None, as_lines: bool) -> None:
+    """Measure the engine beside the loop of the paper, one job at a time.
+
+    Both take the same inner steps without early stop, in turns, in one run.
+    """
+    from stylediffusion.engine_benchmark import run_engine
+
+    run_engine(model, timesteps=timesteps, rounds=rounds, device=device, as_lines=as_lines)

@@ -1,0 +1,97 @@
+"""The benchmark of the engine: both sides compute the same, and a small run measures both."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.diffusion.backbone import Backbone
+from core.diffusion.driver import drive
+from core.diffusion.editing.encoding import encode_edit
+from core.diffusion.editing.methods import edit
+from core.diffusion.inversion.methods import invert
+from core.diffusion.inversion.trace import Subject
+from core.domain.catalogue import read_model
+from core.evaluation.engine_benchmark.ratios import as_json, ratios
+from core.evaluation.engine_benchmark.reference import FROZEN, RELEASED, Habits, Photo, ReferenceLoop
+from core.evaluation.engine_benchmark.runner import run_benchmark
+from core.evaluation.engine_benchmark.tasks import Budget, Windows
+from core.pocket.weights import model_path
+from tests.diffusion.tiny import save_tiny_model, text_of
+
+SOURCE, TARGET = "a red circle on grass", "a blue circle on grass"
+BUDGET = Budget(timesteps=3, guidance=3.0, steps=3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tiny = save_tiny_model(tmp_path_factory.mktemp("tiny"))
+    shutil.copytree(model_path() / "feature_extractor", tiny / "feature_extractor")
+    return tiny
+
+
+@pytest.fixture(scope="module")
+def backbone(folder: Path) -> Backbone:
+    return Backbone(folder, image_encoder=None, dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def photo(backbone: Backbone) -> Photo:
+    picture = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
+    latent = torch.randn(4, 16, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return Photo(picture, latent, text_of(backbone, SOURCE), text_of(backbone, ""))
+
+
+@pytest.mark.parametrize(
+    ("habits", "windows"), [(RELEASED, Windows()), (FROZEN, Windows(value=1.0, cross=0.0, self_=1.0, uncond=1.0))]
+)
+def test_the_reference_loop_and_the_solvers_agree(
+    folder: Path, backbone: Backbone, photo: Photo, habits: Habits, windows: Windows
+) -> None:
+    loop = ReferenceLoop(folder, habits, device="cpu", dtype=torch.float64)
+    subject = Subject(photo.latent, photo.text, photo.null, backbone.image_features(photo.picture).double())
+    schedule = backbone.schedule(BUDGET.timesteps)
+
+    theirs = loop.invert(photo, BUDGET, seed=0)
+    ours = drive(invert(BUDGET.spec(), subject, schedule, seed=0), backbone)
+    their_edit = loop.edit(theirs, text_of(backbone, TARGET), windows, guidance=3.0)
+    given = encode_edit(backbone, windows.spec(), ours, source=SOURCE, target=TARGET, guidance=3.0)
+    our_edit = drive(edit(windows.spec(), given, schedule, seed=0), backbone)
+
+    assert theirs.inner_steps == 9
+    assert theirs.losses == pytest.approx(ours.losses, rel=1e-6)
+    torch.testing.assert_close(torch.stack(theirs.path), ours.path, rtol=0, atol=1e-6)
+    torch.testing.assert_close(their_edit, our_edit.latent, rtol=0, atol=1e-6)
+    assert (their_edit - ours.path[-1]).abs().max() > 1e-3
+
+
+def test_a_small_run_measures_both_sides_of_the_same_work(folder: Path) -> None:
+    names: list[str] = []
+    model, budget = read_model(folder, name="tiny"), Budget(timesteps=2, guidance=3.0, steps=2)
+
+    measured = run_benchmark(
+        model, budget, device="cpu", rounds=2, done=names.append, in_flight=(1, 8), published_steps=4
+    )
+    found = ratios(measured)
+
+    assert names[-1] == "edits beside inversions"
+    alone, released = measured.lines["engine: inversions, 1 in flight"], measured.lines["a: inversion"]
+    assert alone.backwards == released.backwards == 4
+    assert alone.quality.loss == pytest.approx(released.quality.loss, rel=1e-3)
+    assert alone.flops is not None
+    assert released.flops is not None
+    assert released.flops > 1.3 * alone.flops
+    assert len(released.rounds) == 2
+    assert len(measured.lines["a: inversion, published budget"].rounds) == 1
+    assert set(found) == {
+        "inversion_alone",
+        "inversion_8_in_flight",
+        "edit_alone",
+        "edits_8_of_one",
+        "improved_8_in_flight",
+    }
+    assert measured.crowding.edits > 0
+    json.dumps([as_json(measured), found])
