@@ -4,12 +4,12 @@ Solvers yield requests; the engine gathers those that wait, makes one UNet call 
 its rows. Solvers join and leave between calls. Only the engine's own thread advances them; the thread that called
 `run` sees the finished timesteps and may stop its solver there without touching the others.
 
-Forward passes go before descents, so that a short edit does not wait behind long inversions, and those that only need
-a forward pass catch up before the others' next descent and share it. They may not do more work than the descents that
-wait for them (`turns.py`).
+Forward passes go before descents, within bounds (`turns.py`): a short edit does not wait behind long inversions, and
+inversions that only need a forward pass catch up and share the others' next descent.
 """
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -57,14 +57,19 @@ _Events: TypeAlias = SimpleQueue[tuple[_Flight, Reached | Ran[Any] | BaseExcepti
 class Engine:
     """Runs solvers from any number of threads in shared calls.
 
-    A call has at most `max_rows` rows, or `max_descents` where it keeps a graph for its gradient; a call that runs out
-    of memory is halved, and so is its limit from then on.
+    A call has at most `max_rows` rows, or `max_descents` where it keeps a graph for its gradient; one that runs out of
+    memory is halved, and so is its limit. Before a descent, solvers that have just finished a timestep get
+    `patience_seconds` to come back: an edit's next forward pass would have to wait for that descent.
     """
 
-    def __init__(self, predictor: Predictor, *, max_rows: int = 32, max_descents: int = 16) -> None:
+    def __init__(
+        self, predictor: Predictor, *, max_rows: int = 32, max_descents: int = 16, patience_seconds: float = 0.005
+    ) -> None:
         self._predictor = predictor
         self._limits = {False: max_rows, True: max_descents}  # by whether the call is a descent
         self._turns = Turns()
+        self._patience_seconds = patience_seconds
+        self._away: dict[_Flight, float] = {}  # since when its caller looks at a finished timestep
         self._wake = threading.Condition()
         self._arrivals: list[tuple[_Flight, Answer]] = []
         self._leavers: list[_Flight] = []
@@ -131,18 +136,28 @@ class Engine:
     def _admit(self) -> bool:
         """Takes in arrivals and lets go of leavers; sleeps while there is nothing to do."""
         with self._wake:
-            self._wake.wait_for(lambda: self._closed or self._arrivals or self._leavers or self._waiting)
+            self._wake.wait_for(lambda: self._closed or self._arrivals or self._leavers, self._patience())
             arrivals, leavers = list(self._arrivals), list(self._leavers)
             self._arrivals.clear()
             self._leavers.clear()
             closed = self._closed
         for flight in leavers:
+            self._away.pop(flight, None)
             flight.solver.close()
             flight.request = None
         self._waiting = [flight for flight in self._waiting if flight.request is not None]
         for flight, answer in arrivals:
+            self._away.pop(flight, None)
             self._advance(flight, answer)
         return not closed
+
+    def _patience(self) -> float | None:
+        """Seconds that arrivals are waited for: none while a forward pass waits, no end while nothing does."""
+        if not self._waiting:
+            return None
+        if not self._away or not all(map(_descends, self._waiting)):
+            return 0.0
+        return max(0.0, max(self._away.values()) + self._patience_seconds - time.monotonic())
 
     def _next_batch(self) -> list[_Flight]:
         """Those of one kind whose turn it is, alike with the one that waited longest, as many as a call may hold."""
@@ -151,11 +166,9 @@ class Engine:
             rows[_descends(flight)] += _row_count(flight)
         descends = self._turns.descends(forwards=rows[False], descents=rows[True])
         first = next(flight for flight in self._waiting if _descends(flight) is descends)
-        batch, left = list[_Flight](), list[_Flight]()
-        room = self._limits[descends]
+        batch, left, room = list[_Flight](), list[_Flight](), self._limits[descends]
         for flight in self._waiting:
-            fits = not batch or _row_count(flight) <= room
-            if _likeness(flight) == _likeness(first) and fits:
+            if _likeness(flight) == _likeness(first) and (not batch or _row_count(flight) <= room):
                 batch.append(flight)
                 room -= _row_count(flight)
             else:
@@ -189,10 +202,9 @@ class Engine:
         descents = [request for request in requests if isinstance(request, Descend)]
         if descents:
             return descend_groups(self._predictor, descents)
+        groups = [request.rows for request in requests if isinstance(request, Denoise)]
         with torch.no_grad():
-            return denoise_groups(
-                self._predictor, [request.rows for request in requests if isinstance(request, Denoise)]
-            )
+            return denoise_groups(self._predictor, groups)
 
     def _advance(self, flight: _Flight, answer: Answer) -> None:
         """Sends a solver its answer and puts what it asks next where it belongs."""
@@ -204,6 +216,7 @@ class Engine:
             flight.tell(error)
         else:
             if isinstance(flight.request, Reached):
+                self._away[flight] = time.monotonic()
                 flight.tell(flight.request)
             else:
                 self._waiting.append(flight)
