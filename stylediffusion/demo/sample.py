@@ -10,7 +10,7 @@ from core.evaluation.scene_edits import SceneEdit
 from core.pocket.scenes import VALUES, Attribute, Scene, Size, Style, Texture, attribute_of, sample_scene
 
 # An added word draws something new inside the object, so its layout is let go of soon.
-_ADDED_WORD: Final = {"value_window": 0.2, "cross_window": 0.6, "self_window": 0.3, "uncond_window": 0.3}
+_ADDED_WORD: Final = {"value_window": 0.0, "cross_window": 0.1, "self_window": 0.1, "uncond_window": 0.1}
 
 
 @final
