@@ -20,9 +20,7 @@ PROMPT = "a red circle on grass"
 
 def work(api: Api, *, state: JobState = JobState.SUCCEEDED) -> None:
     """Does the next job's work."""
-    claim = claim_next(
-        api.ports.database, lease_seconds=60, classes=tuple(JobClass), model=api.ports.model
-    )
+    claim = claim_next(api.ports.database, lease_seconds=60, classes=tuple(JobClass), model=api.ports.model)
     assert claim is not None
     api.ports.store.put("acme/1", b"pixels", media_type="image/png")
     artifact = Artifact(name="image", media_type="image/png", bytes=6, sha256="0" * 64, key="acme/1")

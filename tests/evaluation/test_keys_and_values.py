@@ -43,7 +43,7 @@ def test_the_picture_shows_what_the_values_say(backbone: Backbone) -> None:
 
 
 def test_words_act_where_the_keys_say(backbone: Backbone) -> None:
-    """On one and the same latent, with sentences that name two objects in the two orders: each has the other's place."""
+    """On one and the same latent; the sentences name two objects in the two orders, each in the other's place."""
     changed = changed_positions(backbone, _CHANGED_PLACES)
 
     values_changed, keys_changed = _exchanged(backbone, _CHANGED_PLACES).likeness(changed)
