@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import CLIPVisionModelWithProjection
 
 from core.diffusion.backbone import Backbone
 from core.diffusion.driver import drive
@@ -30,6 +31,8 @@ BUDGET = Budget(timesteps=3, guidance=3.0, steps=3)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny = save_tiny_model(tmp_path_factory.mktemp("tiny"))
     shutil.copytree(model_path() / "feature_extractor", tiny / "feature_extractor")
+    encoder = tiny / "image_encoder"  # kept in half precision, as the packaged one is
+    CLIPVisionModelWithProjection.from_pretrained(encoder, dtype=torch.float16).save_pretrained(encoder)
     return tiny
 
 

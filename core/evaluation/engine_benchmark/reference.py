@@ -80,7 +80,7 @@ class ReferenceLoop:
         kind: Any = UNet2DConditionModel  # diffusers has no types for its constructors
         self._unet = kind.from_pretrained(folder / "unet", dtype=dtype).to(device)
         self._unet.eval().requires_grad_(habits.weight_gradients)
-        vision = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder")
+        vision = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder", dtype=torch.float32)
         self._vision: Any = vision.to(device).eval().requires_grad_(False)  # type: ignore[arg-type]
         self._preprocessing = json.loads((folder / "feature_extractor" / "preprocessor_config.json").read_text())
         config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
