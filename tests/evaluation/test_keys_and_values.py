@@ -42,7 +42,7 @@ def test_the_picture_shows_what_the_values_say(backbone: Backbone) -> None:
     assert sum(of_values) >= 2 * len(COMBINATIONS) - 1  # eight timesteps are few: one colour may be off
 
 
-def test_words_act_where_the_keys_say(backbone: Backbone) -> None:
+def test_maps_follow_the_keys_more_than_the_values(backbone: Backbone) -> None:
     """On one and the same latent; the sentences name two objects in the two orders, each in the other's place."""
     changed = changed_positions(backbone, _CHANGED_PLACES)
 
