@@ -24,12 +24,11 @@ class ProgressView(BaseModel):
     eta_seconds: float | None
 
     @classmethod
-    def of(cls, progress: Progress) -> Self:
-        """With the share that is done."""
+    def of(cls, progress: Progress, *, succeeded: bool = False) -> Self:
+        """With the share that is done; a job may succeed before its progress was ever kept."""
         done, total = progress.timestep, progress.timesteps
-        return cls(
-            timestep=done, timesteps=total, fraction=done / total if total else 0.0, eta_seconds=progress.eta_seconds
-        )
+        fraction = 1.0 if succeeded else done / total if total else 0.0
+        return cls(timestep=done, timesteps=total, fraction=fraction, eta_seconds=progress.eta_seconds)
 
 
 @final
@@ -126,7 +125,7 @@ class JobView(BaseModel):
             **plain,
             done=job.state.final,
             method=job.parameters["method"],
-            progress=ProgressView.of(job.progress),
+            progress=ProgressView.of(job.progress, succeeded=job.state is JobState.SUCCEEDED),
             queue=queue,
             error=None if job.error is None else ErrorView.of(job.error),
             model=ModelRef(**job.model),
