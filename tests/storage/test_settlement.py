@@ -180,6 +180,19 @@ def test_a_job_asked_to_stop_is_not_tried_again(database: SqlDatabase) -> None:
     assert _states(database, job) == [JobState.CANCELED]
 
 
+def test_a_follower_takes_the_place_of_a_leader_that_was_asked_to_stop_and_lost_its_worker(
+    database: SqlDatabase,
+) -> None:
+    leader = add_job(database)
+    first, second = (add_follower(database, leader) for _ in range(2))
+    claim(database, lease_seconds=-1)
+    cancel(database, leader)
+
+    _sweep(database)
+
+    assert _states(database, leader, first, second) == [JobState.CANCELED, JobState.QUEUED, JobState.WAITING]
+
+
 def test_a_released_job_that_was_asked_to_stop_ends(database: SqlDatabase) -> None:
     job = add_job(database)
     claimed = claim(database)

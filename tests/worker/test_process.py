@@ -3,93 +3,24 @@
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from time import sleep
-from typing import Self
 
 import pytest
 
 from core.domain.batch import BatchState
-from core.domain.catalogue import Model
-from core.domain.job import Job, JobState
+from core.domain.job import JobState
 from core.domain.ports import JobFilter
 from core.domain.watching import EventKind, Worker
-from core.queue.app import make_app
-from core.queue.wakeups import CeleryWakeUps
-from core.settings import Settings
 from core.usecases.batches import cancel_batch
 from core.usecases.jobs import list_jobs
-from core.wiring import build_database, build_store, migrate
 from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
 from tests.stack.batching import counted, item, read, refused, results, send
+from tests.stack.deployment import TIMESTEPS, Deployment
 from tests.stack.fakes import load
 from tests.stack.processes import WorkerProcess, wait_until
 from tests.stack.studio import steps_in
-from tests.stack.submitting import Caller
-
-TIMESTEPS = 30
-
-
-class Deployment:
-    """A caller's view of one deployment, and a way to start its workers."""
-
-    def __init__(self, environment: dict[str, str], *, model: Model) -> None:
-        settings = Settings.model_validate({name.lower(): value for name, value in environment.items()})
-        migrate(settings)
-        self.environment = environment
-        self.journal = settings.data_dir / "journal"
-        self.database = build_database(settings)
-        self.app = make_app(settings)
-        store, wakeups = build_store(settings), CeleryWakeUps(self.app)
-        self.caller = Caller(self.database, store, wakeups=wakeups, model=model)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.database.close()
-        self.app.close()
-
-    def worker(self, *, timestep_seconds: float = 0.1) -> WorkerProcess:
-        return WorkerProcess(self.journal, self.environment, timestep_seconds=timestep_seconds)
-
-    def invert(self, shade: int = 128) -> Job:
-        return self.caller.invert(shade=shade, parameters={"timesteps": TIMESTEPS})
-
-    def wait_for_steps(self, count: int) -> None:
-        wait_until(lambda: len(steps_in(self.journal)) >= count, f"{count} timesteps")
-
-    def wait_for(self, job: Job, state: JobState) -> Job:
-        wait_until(lambda: load(self.database, job).state is state, f"{job.id} {state}")
-        return load(self.database, job)
-
-
-# Short, so that a lost worker is noticed soon.
-PACE = {"LEASE_SECONDS": "1.5", "HEARTBEAT_SECONDS": "0.3", "SWEEP_SECONDS": "0.5"}
-
-
-@pytest.fixture
-def embedded(tmp_path: Path, model: Model) -> Iterator[Deployment]:
-    """All in one folder."""
-    with Deployment({"DATA_DIR": str(tmp_path), **PACE}, model=model) as running:
-        yield running
-
-
-@pytest.fixture
-def distributed(tmp_path: Path, postgres_url: str, redis_url: str, model: Model) -> Iterator[Deployment]:
-    """On Postgres and Redis."""
-    environment = {"DATA_DIR": str(tmp_path), "DATABASE_URL": postgres_url, "REDIS_URL": redis_url, **PACE}
-    with Deployment(environment, model=model) as running:
-        yield running
-
-
-@pytest.fixture(params=["embedded", "distributed"])
-def deployment(request: pytest.FixtureRequest) -> Deployment:
-    """Each of the two."""
-    running: Deployment = request.getfixturevalue(request.param)
-    return running
 
 
 def test_a_killed_worker_loses_a_timestep_at_most_and_its_job_ends_once(deployment: Deployment) -> None:
