@@ -1,6 +1,6 @@
 # Each command does its own set-up; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check bench chaos format constraints clean
+.PHONY: help setup demo serve test check bench load chaos format constraints clean
 
 BIN := .venv/bin
 
@@ -30,6 +30,10 @@ check: setup ## Lint, types, import contracts, sizes and links
 
 bench: setup ## Measure the methods on drawn scenes
 	@$(BIN)/stylediffusion bench scenes --n 40
+
+load: setup  ## Send the whole service a batch of a thousand items, and print the figures
+	@scripts/install_test_servers.sh
+	@$(BIN)/python -m tests.load.batch
 
 chaos: setup ## Break servers and workers while jobs run, and count what is lost
 	@scripts/install_test_servers.sh

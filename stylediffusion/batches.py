@@ -56,7 +56,7 @@ def _keep(client: Client, result: dict[str, Any], *, file: IO[str], pictures: Pa
     if pictures is not None and result["state"] == "succeeded":
         pictures.mkdir(parents=True, exist_ok=True)
         name = str(result["custom_id"]).translate(_UNSAFE)
-        (pictures / f"{name}.png").write_bytes(client.artifact(client.get(result["job_id"]), "image"))
+        (pictures / f"{name}.png").write_bytes(client.artifact(result["job_id"], "image"))
     file.write(json.dumps(result, ensure_ascii=False) + "\n")
     file.flush()
 

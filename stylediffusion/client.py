@@ -144,9 +144,12 @@ class Client:
         listed = json.loads(self._send("GET", f"/jobs/{job.id}/artifacts"))
         return tuple(Artifact.model_validate(one) for one in listed)
 
-    def artifact(self, job: Job, name: str) -> bytes:
-        """One file: `reconstruction`, `attention` or `inversion` of an inversion, `image` or `mask` of an edit."""
-        return self._send("GET", f"/jobs/{job.id}/artifacts/{name}")
+    def artifact(self, job: Job | str, name: str) -> bytes:
+        """One file of a job or of its id.
+
+        `reconstruction`, `attention` and `inversion` of an inversion, `image` and `mask` of an edit.
+        """
+        return self._send("GET", f"/jobs/{job if isinstance(job, str) else job.id}/artifacts/{name}")
 
     def keep_image(self, image: Picture) -> str:
         """The id of a picture that the service keeps from now on."""
@@ -166,6 +169,10 @@ class Client:
         """The results that follow the one with this `sequence`, as far as the batch is."""
         answer = self._send("GET", f"/batches/{batch_id}/results", params={"after": after})
         return [json.loads(line) for line in answer.splitlines()]
+
+    def cancel_batch(self, batch_id: str) -> Batch:
+        """Stops a batch; one that has ended stays as it is."""
+        return Batch.model_validate_json(self._post(f"/batches/{batch_id}/cancel"))
 
     def cancel(self, job: Job) -> Job:
         """Stops a job; one that is done stays as it is."""

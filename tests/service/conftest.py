@@ -1,12 +1,10 @@
 """The service on SQLite and a folder, or on PostgreSQL and S3."""
 
 import socket
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
-from urllib.error import HTTPError
 
 import pytest
 import structlog
@@ -19,7 +17,7 @@ from service.app import build_ports, create_app
 from service.server import make_server
 from tests.servers.s3 import Bucket
 from tests.service.harness import Harness
-from tests.stack.processes import WorkerProcess, wait_until
+from tests.stack.processes import WorkerProcess, is_ready, wait_until
 
 
 def serve(settings: Settings) -> Iterator[Harness]:
@@ -55,16 +53,8 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
     migrate(settings)
     worker = WorkerProcess(folder / "journal", {"DATA_DIR": str(folder)}, timestep_seconds=0.05)
     with listening(settings) as address, worker:
-        wait_until(lambda: _is_ready(address), "a worker is ready")
+        wait_until(lambda: is_ready(address), "a worker is ready")
         yield address, settings
-
-
-def _is_ready(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/readyz"):
-            return True
-    except HTTPError:
-        return False
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,9 +7,11 @@ import multiprocessing
 import os
 import signal
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self, final
+from urllib.error import URLError
 
 from tests.stack import worker
 
@@ -78,3 +80,12 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < give_up_at, f"never happened: {what}"
         time.sleep(0.02)
+
+
+def is_ready(url: str) -> bool:
+    """Whether an API answers there, all that it needs is there, and so is a worker."""
+    try:
+        with urllib.request.urlopen(f"{url}/readyz"):
+            return True
+    except (URLError, ConnectionError):
+        return False
