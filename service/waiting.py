@@ -96,6 +96,8 @@ class Poller:
         await asyncio.sleep(_PERIOD_SECONDS)
         # Who comes while the database is asked may have seen less than it is asked for; the next look is for him.
         present = {job_id: tuple(watchers) for job_id, watchers in self._watchers.items()}
+        if not present:
+            return  # all have gone meanwhile
         after = {job_id: min(watcher.after for watcher in watchers) for job_id, watchers in present.items()}
         news: dict[str, list[JobEvent]] = {}
         for event in await run_in_threadpool(self._find_news, after):

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 from core.settings import Settings
 from core.usecases.keys import make_key
@@ -17,14 +17,16 @@ from tests.servers.redis import Redis
 from tests.servers.s3 import S3, Bucket
 from tests.stack.processes import is_ready, wait_until
 
-_HOST = "127.0.0.1"
-_DRAIN_SECONDS = 30.0
+TENANT: Final = "platform"
+
+_HOST: Final = "127.0.0.1"
+_DRAIN_SECONDS: Final = 30.0
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A running service: where it answers, a key of the tenant `platform`, and where its database is."""
+    """A running service: where it answers, a key of the tenant, and where its database is."""
 
     url: str
     key: str
@@ -56,21 +58,22 @@ def environment(database_url: str, redis_url: str, bucket: Bucket) -> dict[str, 
 
 
 @contextmanager
-def running(given: Mapping[str, str], *, slots: int) -> Iterator[Stack]:
-    """API and worker, ready, until the block ends."""
+def running(given: Mapping[str, str], *, slots: int = 0) -> Iterator[Stack]:
+    """The API, and with slots a worker, ready until the block ends."""
     settings = Settings.model_validate({name.lower(): value for name, value in given.items()})
     migrate(settings)
     with closing(build_database(settings)) as database:
-        _, key = make_key(database, "platform", name="load")
+        _, key = make_key(database, TENANT, name="load")
     outside = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
-    both = {**outside, "LOG_LEVEL": "warning", **given, "SLOTS": str(slots)}
+    both = {**outside, "LOG_LEVEL": "warning", **given, "SLOTS": str(slots or 1)}
     with ExitStack() as stack:
         listener = stack.enter_context(closing(listen(_HOST, 0)))
         descriptor = listener.fileno()
-        for arguments in (("api", f"--fd={descriptor}"), ("worker",)):
+        for arguments in (("api", f"--fd={descriptor}"), *([("worker",)] if slots else [])):
             child = Child(*arguments, environment=both, descriptors=[descriptor])
             stack.callback(child.wait, _DRAIN_SECONDS)
             stack.callback(child.terminate)
         url = f"http://{_HOST}:{listener.getsockname()[1]}"
-        wait_until(lambda: is_ready(url), "a worker is ready")
+        path, what = ("/readyz", "a worker is ready") if slots else ("/livez", "the API answers")
+        wait_until(lambda: is_ready(url, path), what)
         yield Stack(url, key, settings.database)

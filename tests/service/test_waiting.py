@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
@@ -13,6 +14,7 @@ from core.settings import Settings
 from core.usecases.keys import make_key
 from core.wiring import build_database, migrate
 from service.app import create_app
+from service.waiting import News, Poller
 from tests.service.harness import Harness, accepted, png, problem
 
 
@@ -123,6 +125,25 @@ def test_a_job_that_nobody_can_run_says_so_until_somebody_can(service: Harness) 
         assert "No worker with the model pocket" in job["warnings"][-1]
     assert served["queue"]["workers"] == 1
     assert served["warnings"] == unserved["warnings"][:-1]
+
+
+def test_nothing_is_looked_for_when_all_who_waited_have_gone() -> None:
+    asked: list[Mapping[str, int]] = []
+
+    def find_news(after: Mapping[str, int]) -> News:
+        asked.append(after)
+        return ()
+
+    async def come_and_go() -> None:
+        poller = Poller(find_news)
+        look = asyncio.create_task(poller.look())
+        with poller.watching("inv_1", after=0):
+            await asyncio.sleep(0.05)
+        await look
+
+    asyncio.run(come_and_go())
+
+    assert asked == []
 
 
 def test_a_hundred_who_wait_leave_the_service_responsive(settings: Settings) -> None:

@@ -82,10 +82,10 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-def is_ready(url: str) -> bool:
+def is_ready(url: str, path: str = "/readyz") -> bool:
     """Whether an API answers there, all that it needs is there, and so is a worker."""
     try:
-        with urllib.request.urlopen(f"{url}/readyz"):
+        with urllib.request.urlopen(f"{url}{path}"):
             return True
     except (URLError, ConnectionError):
         return False
