@@ -5,7 +5,9 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import final
 
 from celery import Celery
 from celery.signals import worker_ready, worker_shutting_down
@@ -13,7 +15,7 @@ from celery.utils.dispatch import Signal
 
 from core.domain.errors import Unavailable
 from core.domain.ids import IdPrefix, new_id
-from core.domain.ports import Database
+from core.domain.ports import Database, ObjectStore, WakeUps
 from core.domain.studio import Studio
 from core.queue.app import TASK, make_app
 from core.queue.wakeups import CeleryWakeUps
@@ -33,24 +35,51 @@ _REPORTS_PER_LEASE = 4  # all but one may be lost
 _PREVIEW_SECONDS = 3.0  # a picture costs a pass of the decoder, and nobody looks more often
 
 
-def run(settings: Settings, load: Callable[[Settings], Studio]) -> int:
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything outside this process."""
+
+    database: Database
+    store: ObjectStore
+    wakeups: WakeUps
+    app: Celery
+
+
+def build_ports(settings: Settings) -> Ports:
+    """The ports that the settings name.
+
+    Raises:
+        Unavailable: the database does not answer, or its tables are not up to date.
+    """
+    app = make_app(settings)
+    return Ports(database=build_database(settings), store=build_store(settings), wakeups=CeleryWakeUps(app), app=app)
+
+
+def run(
+    settings: Settings,
+    load: Callable[[Settings], Studio],
+    *,
+    build: Callable[[Settings], Ports] = build_ports,
+) -> int:
     """Runs a worker until a signal ends it; the exit status.
 
     Args:
         settings: where database, objects and messages are.
         load: loads and warms the model; nothing is claimed before it returns.
+        build: makes the ports; left out, from the settings alone.
 
     Raises:
         Unavailable: something needed is missing, in one sentence.
     """
-    database = build_database(settings)
+    ports = build(settings)
+    database = ports.database
     with ExitStack() as stack:
         stack.callback(database.close)
         if settings.embedded:
             stack.enter_context(only_worker(settings.data_dir))
             void_leases(database)
-        app = make_app(settings)
-        tools = _tools(settings, database, studio=load(settings), app=app)
+        tools = _tools(settings, ports, studio=load(settings))
         stack.enter_context(Periodic("heartbeat", tools.heartbeat.tick, seconds=settings.heartbeat_seconds))
         stack.enter_context(
             Periodic("sweeper", lambda: sweep(database, tools.store, tools.wakeups), seconds=settings.sweep_seconds)
@@ -60,7 +89,7 @@ def run(settings: Settings, load: Callable[[Settings], Studio]) -> int:
                 "batches", lambda: tend_batches(database, tools.wakeups, tools.model), seconds=settings.sweep_seconds
             )
         )
-        return _consume(app, tools, slots=settings.slots, presence=_presence(settings, tools))
+        return _consume(ports.app, tools, slots=settings.slots, presence=_presence(settings, tools))
 
 
 @contextmanager
@@ -81,16 +110,16 @@ def _presence(settings: Settings, tools: Tools) -> Iterator[None]:
             forget_worker(tools.database, worker_id)
 
 
-def _tools(settings: Settings, database: Database, *, studio: Studio, app: Celery) -> Tools:
+def _tools(settings: Settings, ports: Ports, *, studio: Studio) -> Tools:
     publishing = build_publishing(settings)
     return Tools(
         publishing=publishing,
-        database=database,
-        store=build_store(settings),
-        wakeups=CeleryWakeUps(app),
+        database=ports.database,
+        store=ports.store,
+        wakeups=ports.wakeups,
         studio=studio,
         model=build_model(settings),
-        heartbeat=Heartbeat(database, lease_seconds=settings.lease_seconds, stall_seconds=settings.stall_seconds),
+        heartbeat=Heartbeat(ports.database, lease_seconds=settings.lease_seconds, stall_seconds=settings.stall_seconds),
         seats=Seats(settings.slots),
         limits=Limits(
             lease_seconds=settings.lease_seconds,

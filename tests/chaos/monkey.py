@@ -1,0 +1,148 @@
+"""Kills, stops and cuts, by a schedule of random numbers that a seed repeats."""
+
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import final
+
+from tests.chaos.ledger import Ledger
+from tests.chaos.stack import Part, Servers, Stack
+
+_PAUSE_SECONDS = (1.0, 2.5)  # between two deeds
+_POSTGRES_PAUSE_SECONDS = (5.0, 20.0)
+_STORM = 0.3  # share of requests refused, and of pieces of data cut
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Something broken, and when, by this machine's clock."""
+
+    name: str
+    at: float
+
+
+@final
+class Monkey:
+    """Does what is due whenever it is asked; everything it stops goes on some seconds later."""
+
+    def __init__(self, stack: Stack, ledger: Ledger, random: Random) -> None:
+        self._stack = stack
+        self._ledger = ledger
+        self._random = random
+        self._undo: list[tuple[float, Callable[[], None]]] = []
+        self._next_at = time.monotonic()
+        self._postgres_at = self._next_at + random.uniform(*_POSTGRES_PAUSE_SECONDS)
+        self._bag = self._deeds()
+        self.deeds: list[Deed] = []
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often each thing was done."""
+        return Counter(deed.name for deed in self.deeds)
+
+    def act(self) -> None:
+        """Undoes what has lasted long enough, and does the next deed when its time has come."""
+        self._undo_due(time.monotonic())
+        now = time.monotonic()
+        if now >= self._next_at:
+            name, deed = next(self._bag)
+            self._do(name, deed)
+            self._next_at = now + self._random.uniform(*_PAUSE_SECONDS)
+        if self._stack.servers is not None and now >= self._postgres_at:
+            self._do("Postgres stopped", lambda: self._stop_postgres(self._stack.servers))
+            self._postgres_at = time.monotonic() + self._random.uniform(*_POSTGRES_PAUSE_SECONDS)
+
+    def rest(self) -> None:
+        """Undoes everything."""
+        self._undo_due(float("inf"))
+
+    def _deeds(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        kills: list[tuple[str, Callable[[], None]]] = [("worker killed", self._kill)] * 3
+        each = [
+            *kills,
+            ("worker stopped past its lease", self._stop),
+            ("worker drained", self._drain),
+            ("API killed between commit and answer", self._kill_api),
+            ("wake-ups lost", self._lose_wake_ups),
+        ]
+        if self._stack.servers is not None:
+            each += [("Redis killed", self._kill_redis), ("S3 refused and cut", self._storm)]
+        while True:
+            self._random.shuffle(each)
+            yield from each
+
+    def _do(self, name: str, deed: Callable[[], None]) -> None:
+        self.deeds.append(Deed(name, time.time()))
+        deed()
+
+    def _undo_due(self, now: float) -> None:
+        due = [undo for at, undo in self._undo if at <= now]
+        self._undo = [(at, undo) for at, undo in self._undo if at > now]
+        for undo in due:
+            undo()
+
+    def _later(self, seconds: float, undo: Callable[[], None]) -> None:
+        self._undo.append((time.monotonic() + seconds, undo))
+
+    def _worker(self) -> Part:
+        return self._random.choice(self._stack.workers)
+
+    def _kill(self) -> None:
+        self._worker().signal(signal.SIGKILL)
+
+    def _stop(self) -> None:
+        worker, pace = self._worker(), self._stack.pace
+        worker.signal(signal.SIGSTOP)
+        self._later(pace.lease + 2 * pace.sweep + 1, lambda: worker.signal(signal.SIGCONT))
+
+    def _drain(self) -> None:
+        self._worker().signal(signal.SIGTERM)
+
+    def _kill_api(self) -> None:
+        self._random.choice(self._stack.apis).setting.trap.touch()
+
+    def _lose_wake_ups(self) -> None:
+        servers = self._stack.servers
+        if servers is None:
+            folder = self._stack.settings.data_dir / "queue"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(exist_ok=True)
+        elif servers.redis.pid is not None:
+            servers.redis.flush()
+
+    def _kill_redis(self) -> None:
+        servers = self._stack.servers
+        if servers is None:
+            return
+        self._ledger.redis_is_down = True
+        servers.redis.kill()
+        self._later(self._random.uniform(0.5, 4), lambda: self._start_redis(servers))
+
+    def _start_redis(self, servers: Servers) -> None:
+        servers.redis.start()
+        self._ledger.redis_is_down = False
+
+    def _storm(self) -> None:
+        proxy = self._stack.proxy
+        if proxy is None:
+            return
+        proxy.errors = proxy.cuts = _STORM
+
+        def calm() -> None:
+            proxy.errors = proxy.cuts = 0.0
+
+        self._later(self._random.uniform(0.5, 4), calm)
+
+    def _stop_postgres(self, servers: Servers | None) -> None:
+        if servers is None:
+            return
+        if self._random.random() < 0.5:
+            servers.postgres.kill()
+        else:
+            servers.postgres.stop()
+        self._later(self._random.uniform(0.3, 5), servers.postgres.start)

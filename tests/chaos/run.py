@@ -1,0 +1,173 @@
+"""One run: callers send, the monkey breaks, everything comes to rest, and the oracle looks."""
+
+import base64
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from random import Random
+from typing import final
+
+import PIL.Image
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.usecases.keys import Scope, make_key
+from tests.chaos.caller import Caller
+from tests.chaos.defects import Defect
+from tests.chaos.evidence import Evidence, count_changes, count_unfinished, gather
+from tests.chaos.ledger import Ledger
+from tests.chaos.monkey import Monkey
+from tests.chaos.sink import Sink, sink
+from tests.chaos.stack import SHORT_PACE, Pace, Servers, Stack
+from tests.chaos.stories import Story, Teller, plan
+
+_TENANTS = ("acme", "bolt", "crux")
+_IMAGES = 3  # of each tenant
+_CALLERS = 8  # stories told at once
+_WINDOW = 60  # unfinished jobs above which nobody sends more: enough to keep every slot busy
+_TICK_SECONDS = 0.1
+_LOOK_SECONDS = 1.0
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to be run."""
+
+    jobs: int
+    seed: int = 0
+    pace: Pace = SHORT_PACE
+    defect: Defect = Defect.NONE
+
+
+@final
+class Run:
+    """The callers' side of a running stack."""
+
+    def __init__(self, stack: Stack, order: Order, ledger: Ledger, *, told: Sink) -> None:
+        self._stack = stack
+        self._order = order
+        self._ledger = ledger
+        self._told = told
+        self._random = Random(order.seed)
+        self._looked_at = 0.0
+        self._over = False
+        self.monkey = Monkey(stack, ledger, Random(order.seed + 1))
+
+    def play(self) -> Evidence:
+        """Everything from the first image to the last look."""
+        with ExitStack() as stack:
+            callers = [stack.enter_context(self._caller(tenant)) for tenant in _TENANTS]
+            tellers = [self._teller(caller) for caller in callers]
+            self._send(tellers)
+            self._come_to_rest()
+            self._hear_the_rest(callers)
+        return gather(
+            self._stack.database,
+            self._stack.database.engine,
+            self._stack.store,
+            ledger=self._ledger,
+            sink=self._told,
+            deeds=self.monkey.deeds,
+            pace=self._order.pace,
+        )
+
+    def _send(self, tellers: Sequence[Teller]) -> None:
+        stories = plan(self._order.jobs, self._random)
+        with ThreadPoolExecutor(_CALLERS) as pool:
+            told = [pool.submit(self._tell, tellers[story.number % len(tellers)], story) for story in stories]
+            try:
+                while not all(one.done() for one in told):
+                    self._tick()
+                    self.monkey.act()
+            finally:
+                self._over = True
+                self.monkey.rest()
+        _raise_first(told)
+
+    def _tell(self, teller: Teller, story: Story) -> None:
+        while self._ledger.unfinished > _WINDOW and not self._over:
+            time.sleep(_TICK_SECONDS)
+        teller.tell(story)
+
+    def _come_to_rest(self) -> None:
+        """Returns when all is done, or when nothing has moved for longer than any repair takes."""
+        pace = self._order.pace
+        patience = 3 * (pace.lease + pace.sweep) + pace.stall + 10
+        seen, seen_at = -1, time.monotonic()
+        while time.monotonic() < seen_at + patience:
+            self._tick()
+            if self._ledger.unfinished == 0:
+                return
+            changes = count_changes(self._stack.database.engine)
+            if changes != seen:
+                seen, seen_at = changes, time.monotonic()
+
+    def _hear_the_rest(self, callers: Sequence[Caller]) -> None:
+        """A delivery whose next try is minutes away is asked for again, as a caller may."""
+        give_up_at = time.monotonic() + 30
+        asked: set[str] = set()
+        for caller in callers:
+            while pending := caller.get("/webhook_deliveries?state=pending&page_size=1000")["items"]:
+                for delivery in pending:
+                    if delivery["id"] not in asked:
+                        asked.add(delivery["id"])
+                        self._ledger.count("sent again")
+                        caller.post(f"/webhook_deliveries/{delivery['id']}/redeliver")
+                self._tick()
+                if time.monotonic() > give_up_at:
+                    break
+
+    def _tick(self) -> None:
+        time.sleep(_TICK_SECONDS)
+        self._stack.mind()
+        if time.monotonic() < self._looked_at + _LOOK_SECONDS:
+            return
+        self._looked_at = time.monotonic()
+        try:
+            self._ledger.unfinished = count_unfinished(self._stack.database.engine)
+        except SQLAlchemyError:
+            self._ledger.lose_sight()
+
+    @contextmanager
+    def _caller(self, tenant: str) -> Iterator[Caller]:
+        _, token = make_key(self._stack.database, tenant, name="chaos", scopes=Scope)
+        caller = Caller(self._stack.urls, token, self._ledger, tenant=tenant)
+        try:
+            yield caller
+        finally:
+            caller.close()
+
+    def _teller(self, caller: Caller) -> Teller:
+        endpoint = caller.post("/webhook_endpoints", {})
+        assert endpoint is not None
+        self._ledger.secrets[caller.tenant] = endpoint.json()["secret"]
+        images = [_image_id(caller, shade) for shade in range(_IMAGES)]
+        return Teller(caller, images=images, hook=self._told.address(caller.tenant), random=self._random)
+
+
+def play(servers: Servers | None, folder: Path, order: Order) -> Evidence:
+    """A run on these servers, or on none with everything in the folder."""
+    (folder / "data").mkdir(exist_ok=True)
+    ledger = Ledger()
+    with (
+        sink(ledger) as told,
+        Stack(servers, folder, pace=order.pace, defect=order.defect, seed=order.seed) as stack,
+    ):
+        return Run(stack, order, ledger, told=told).play()
+
+
+def _image_id(caller: Caller, shade: int) -> str:
+    buffer = BytesIO()
+    PIL.Image.new("RGB", (64, 64), (40 * shade, 90, 60)).save(buffer, "PNG")
+    answer = caller.post("/images", {"base64": base64.b64encode(buffer.getvalue()).decode()})
+    assert answer is not None
+    return str(answer.json()["id"])
+
+
+def _raise_first(told: Sequence[Future[None]]) -> None:
+    for one in told:
+        one.result()

@@ -1,0 +1,223 @@
+"""The promises one by one: what of each was seen, and what broke it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import final
+
+from core.domain.job import JobState
+from tests.chaos.evidence import Evidence, Row
+from tests.chaos.history import Change
+from tests.chaos.ledger import Fate
+from tests.chaos.studio import Role
+
+FINAL = frozenset(state.value for state in JobState if state.final)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was seen of one promise; it holds where nothing broke it."""
+
+    promise: str
+    seen: str
+    broken: Sequence[str] = ()
+
+
+def by_job(history: Sequence[Change]) -> Mapping[str, list[Change]]:
+    """The changes of each job, in order."""
+    changes: dict[str, list[Change]] = defaultdict(list)
+    for change in history:
+        changes[change.job_id].append(change)
+    return changes
+
+
+def nothing_is_lost(evidence: Evidence) -> Verdict:
+    """P1: what was accepted is there, and has ended."""
+    known = evidence.jobs.keys() | evidence.batches.keys()
+    gone = [f"{identity} was accepted and is not there" for identity in evidence.ledger.fates if identity not in known]
+    open_jobs = [f"{job['id']} is {job['state']}" for job in evidence.jobs.values() if job["state"] not in FINAL]
+    open_batches = [f"{one['id']} has not ended" for one in evidence.batches.values() if one["ended_at"] is None]
+    seen = f"{len(evidence.jobs)} jobs in {len(evidence.ledger.fates)} accepted posts"
+    return Verdict("P1 accepted jobs are not lost", seen, [*gone, *open_jobs, *open_batches])
+
+
+def each_ends_once(evidence: Evidence) -> Verdict:
+    """P2: one final transition and one result per job, the one of the attempt that ended it."""
+    broken = []
+    for job_id, changes in by_job(evidence.history).items():
+        ends = [change for change in changes if change.state in FINAL and change.state_before not in FINAL]
+        after = [change for change in changes if change.state_before in FINAL]
+        if len(ends) > 1 or any(change.state != change.state_before or change.result_changed for change in after):
+            broken.append(f"{job_id} has ended more than once")
+    for job in evidence.jobs.values():
+        broken += [f"{key} is another attempt's" for key in _foreign_results(evidence, job)]
+    return Verdict("P2 one end, one result", "every wake-up was sent three times", broken)
+
+
+def dead_workers_are_replaced(evidence: Evidence) -> Verdict:
+    """P3: how long a job stood still, from the last beat of its worker to its next attempt."""
+    waits = sorted(recoveries(evidence))
+    pace = evidence.pace
+    allowed = min(90.0, 90 / 75 * (pace.lease + pace.sweep) + 5)
+    p99 = percentile(waits, 0.99)
+    seen = f"{len(waits)} recoveries, median {median(waits or [0]):.1f} s, p99 {p99:.1f} s, longest "
+    seen += f"{max(waits, default=0):.1f} s; allowed by a lease of {pace.lease:g} s: {allowed:.1f} s"
+    late = [f"p99 is {p99:.1f} s"] if p99 > allowed else []
+    return Verdict("P3 a dead worker's jobs go on", seen, late)
+
+
+def drained_workers_hand_over(evidence: Evidence) -> Verdict:
+    """P3: from SIGTERM to the next attempt, and no attempt is used up."""
+    waits = sorted(_handovers(evidence))
+    p99 = percentile(waits, 0.99)
+    seen = f"{len(waits)} jobs handed over, p99 {p99:.1f} s, allowed 10 s"
+    return Verdict("P3 a drained worker's jobs go on", seen, [f"p99 is {p99:.1f} s"] if p99 > 10 else [])
+
+
+def little_work_is_repeated(evidence: Evidence) -> Verdict:
+    """P4: the timesteps that were done, and were done again."""
+    repeated = [count for changes in by_job(evidence.history).values() for count in _repeated(changes)]
+    spread = Counter(min(count, 2) for count in repeated)
+    seen = f"of {len(repeated)} lost attempts {spread[0]} repeated nothing that was told, {spread[1]} one timestep, "
+    seen += f"{spread[2]} more"
+    return Verdict("P4 at most a timestep is lost", seen, ["more than one timestep"] * spread[2])
+
+
+def only_poison_is_given_up(evidence: Evidence) -> Verdict:
+    """P5: a job that kills its workers ends as POISON, and every other as its caller may expect."""
+    broken, poisoned = [], 0
+    for job in evidence.jobs.values():
+        fate = evidence.ledger.fates.get(job["id"], Fate.SUCCEEDS)
+        code = (job["error"] or {}).get("code")
+        poisoned += code == "POISON"
+        if job["state"] in FINAL and not _as_expected(job, fate, code):
+            broken.append(f"{job['id']} {fate}, but is {job['state']} {code or ''} after {job['attempt']} attempts")
+    attempts = evidence.pace.attempts
+    return Verdict("P5 poison alone is given up", f"{poisoned} given up after {attempts} attempts", broken)
+
+
+def zombies_are_refused(evidence: Evidence) -> Verdict:
+    """P6: no checkpoint was kept of an attempt that had lost its lease."""
+    broken = []
+    for job_id, changes in by_job(evidence.history).items():
+        for before, after in pairwise(changes):
+            key = after.checkpoint_key
+            if key is not None and key != before.checkpoint_key and _fence(key) != after.fence:
+                broken.append(f"{job_id}: {key} was kept under fence {after.fence}")
+    stopped = sum(deed.name == "worker stopped past its lease" for deed in evidence.deeds)
+    return Verdict("P6 a zombie's writes are refused", f"{stopped} workers stopped past their lease", broken)
+
+
+def a_key_makes_one_job(evidence: Evidence) -> Verdict:
+    """P7: no Idempotency-Key has made two jobs."""
+    posts = Counter((job["tenant"], job["metadata"]["post"]) for job in evidence.jobs.values() if job["metadata"])
+    counts = evidence.ledger.counts
+    seen = f"{len(posts)} keys, {counts['accepted']} answers of which {counts['replayed']} were replayed, "
+    seen += f"{counts['no answer']} posts without an answer; once 100 at a time"
+    return Verdict("P7 one key, one job", seen, [f"{post} made {n} jobs" for post, n in posts.items() if n > 1])
+
+
+def cancels_are_heeded(evidence: Evidence) -> Verdict:
+    """P8: what is canceled before it starts never does; this is also in P2."""
+    waited, seconds = 0, []
+    for changes in by_job(evidence.history).values():
+        if changes[-1].state != JobState.CANCELED:
+            continue
+        asked = next((change for change in changes if change.cancel_requested), None)
+        if asked is None:
+            waited += 1
+        else:
+            end = next(change for change in changes if change.state == JobState.CANCELED)
+            seconds.append((end.at - asked.at).total_seconds())
+    seen = f"{waited} never started, {len(seconds)} ran and ended {median(seconds or [0]):.1f} s later (median)"
+    return Verdict("P8 cancels", seen)
+
+
+def ends_are_told(evidence: Evidence) -> Verdict:
+    """P9: every end that somebody wanted to hear of has arrived, signed, under one id."""
+    wanted = {job["id"] for job in evidence.jobs.values() if job["webhook"] and job["state"] in FINAL}
+    wanted |= {one["id"] for one in evidence.batches.values() if one["webhook"] and one["ended_at"]}
+    sink = evidence.sink
+    deliveries = Counter(row["subject_id"] for row in evidence.deliveries)
+    broken = [f"{subject} has {deliveries[subject]} deliveries" for subject in wanted if deliveries[subject] != 1]
+    broken += [f"{row['id']} never arrived" for row in evidence.deliveries if row["id"] not in sink.told]
+    broken += [f"{name} is not signed as it should be" for name in sink.forged]
+    seen = f"{len(wanted)} ends, {sum(sink.told.values())} tries, {sink.refused} of them refused by the sink, "
+    seen += f"{evidence.ledger.counts['sent again']} sent again at the end"
+    return Verdict("P9 webhooks", seen, broken)
+
+
+def redis_is_not_needed(evidence: Evidence) -> Verdict:
+    """P10: what was accepted while Redis was away."""
+    counts = evidence.ledger.counts
+    return Verdict("P10 API without Redis", f"{counts['accepted without Redis']} accepted", evidence.ledger.refusals)
+
+
+def recoveries(evidence: Evidence) -> Iterator[float]:
+    """Seconds from the last sign of life to the next attempt, of every attempt that has lost its lease."""
+    for changes in by_job(evidence.history).values():
+        lost: Change | None = None
+        for change in changes:
+            if _left_running(change) and change.lease_before is not None and change.lease_before <= change.at:
+                lost = change
+            elif change.state == JobState.RUNNING and change.state_before == JobState.QUEUED and lost is not None:
+                assert lost.lease_before is not None
+                yield (change.at - lost.lease_before).total_seconds() + evidence.pace.lease
+                lost = None
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The least of these numbers that at least this share of them does not exceed."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
+def _handovers(evidence: Evidence) -> Iterator[float]:
+    drains = [deed.at for deed in evidence.deeds if deed.name == "worker drained"]
+    for changes in by_job(evidence.history).values():
+        released: float | None = None
+        for before, change in pairwise(changes):
+            if _left_running(change) and change.attempt < before.attempt:
+                released = max((at for at in drains if at <= change.at.timestamp()), default=None)
+            elif change.state == JobState.RUNNING and change.state_before == JobState.QUEUED and released is not None:
+                yield change.at.timestamp() - released
+                released = None
+
+
+def _repeated(changes: Sequence[Change]) -> Iterator[int]:
+    for place, lost in enumerate(changes):
+        if _left_running(lost) and lost.lease_before is not None and lost.lease_before <= lost.at:
+            kept = 0 if lost.checkpoint_key is None else int(lost.checkpoint_key.rpartition("-")[2])
+            later = [one.timestep for one in changes[place + 1 :] if one.timestep != lost.timestep]
+            again = lost.timestep - later[0] + 1 if later and later[0] <= lost.timestep else 0
+            yield max(lost.timestep - kept, again)
+
+
+def _left_running(change: Change) -> bool:
+    return change.state_before == JobState.RUNNING and change.state == JobState.QUEUED
+
+
+def _foreign_results(evidence: Evidence, job: Row) -> Iterator[str]:
+    for artifact in job["artifacts"]:
+        owner = evidence.jobs.get(artifact["key"].split("/")[2])
+        family = {job["id"], job["leader"]}
+        if owner is None or owner["id"] not in family or _fence(artifact["key"]) != owner["fence"]:
+            yield artifact["key"]
+
+
+def _fence(key: str) -> int:
+    return int(key.split("/")[3])
+
+
+def _as_expected(job: Row, fate: Fate, code: str | None) -> bool:
+    state = job["state"]
+    if fate is Fate.POISON or (job["kind"] == "inversion" and Role.of(job["seed"]) is Role.POISON):
+        return bool(state == JobState.FAILED and code == "POISON" and job["attempt"] == job["max_attempts"])
+    allowed = {
+        Fate.CANCELED: (JobState.CANCELED, "CANCELED"),
+        Fate.EXPIRES: (JobState.EXPIRED, "DEADLINE"),
+        Fate.FAILS_ALONG: (JobState.FAILED, "INVERSION_FAILED"),
+    }
+    return bool(state == JobState.SUCCEEDED or (fate in allowed and (state, code) == allowed[fate]))
