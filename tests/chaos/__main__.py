@@ -1,5 +1,6 @@
 """`make chaos`: `python -m tests.chaos --jobs 200` breaks a deployment while it works, and counts what is lost."""
 
+import logging
 import os
 import sys
 import tempfile
@@ -28,6 +29,8 @@ from tests.servers.s3 import S3
 def main(*, jobs: int, seed: int, database: str, defect: str, default_pace: bool) -> None:
     """Break a deployment while jobs run; the exit status tells whether every promise held."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    logging.getLogger("tests.chaos").setLevel(logging.INFO)
     began_at = time.monotonic()
     order = Order(jobs=jobs, seed=seed, defect=Defect(defect), pace=DEFAULT_PACE if default_pace else SHORT_PACE)
     with ExitStack() as stack:

@@ -6,8 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import final
@@ -19,23 +18,12 @@ from service import app as service_app
 from service.dependencies import Ports
 from service.server import make_server
 from tests.chaos.defects import AlteredDatabase, Defect, LateDatabase, LateStore, break_database
+from tests.chaos.setting import Setting
 from tests.chaos.studio import MixedStudio
 from worker import app as worker_app
 from worker.loading import load_studio
 
 _TIMES = 3  # that every wake-up is delivered
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """What a process is started with; `trap` is a file whose presence kills an API after its next commit of a job."""
-
-    environment: Mapping[str, str]
-    folder: Path
-    trap: Path
-    port: int = 0
-    defect: Defect = Defect.NONE
 
 
 def run_api(setting: Setting, log: Path) -> None:

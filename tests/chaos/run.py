@@ -1,6 +1,7 @@
 """One run: callers send, the monkey breaks, everything comes to rest, and the oracle looks."""
 
 import base64
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,12 +25,14 @@ from tests.chaos.sink import Sink, sink
 from tests.chaos.stack import SHORT_PACE, Pace, Servers, Stack
 from tests.chaos.stories import Story, Teller, plan
 
+_LOG = logging.getLogger(__name__)
 _TENANTS = ("acme", "bolt", "crux")
 _IMAGES = 3  # of each tenant
 _CALLERS = 8  # stories told at once
-_WINDOW = 60  # unfinished jobs above which nobody sends more: enough to keep every slot busy
+_MOST_WAITING = 60  # unfinished jobs above which nobody sends more: enough to keep every slot busy
 _TICK_SECONDS = 0.1
 _LOOK_SECONDS = 1.0
+_TELL_SECONDS = 15.0
 
 
 @final
@@ -53,7 +56,9 @@ class Run:
         self._ledger = ledger
         self._told = told
         self._random = Random(order.seed)
-        self._looked_at = 0.0
+        # A short run takes its time too, so that something is broken while it lasts.
+        self._window = min(_MOST_WAITING, order.jobs // 4)
+        self._looked_at = self._said_at = 0.0
         self._over = False
         self.monkey = Monkey(stack, ledger, Random(order.seed + 1))
 
@@ -89,7 +94,7 @@ class Run:
         _raise_first(told)
 
     def _tell(self, teller: Teller, story: Story) -> None:
-        while self._ledger.unfinished > _WINDOW and not self._over:
+        while self._ledger.unfinished > self._window and not self._over:
             time.sleep(_TICK_SECONDS)
         teller.tell(story)
 
@@ -131,6 +136,10 @@ class Run:
             self._ledger.unfinished = count_unfinished(self._stack.database.engine)
         except SQLAlchemyError:
             self._ledger.lose_sight()
+        if time.monotonic() > self._said_at + _TELL_SECONDS:
+            self._said_at = time.monotonic()
+            unfinished, deeds = self._ledger.unfinished, len(self.monkey.deeds)
+            _LOG.info("%d posts accepted, %.0f jobs unfinished, %d deeds", len(self._ledger.fates), unfinished, deeds)
 
     @contextmanager
     def _caller(self, tenant: str) -> Iterator[Caller]:

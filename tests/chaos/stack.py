@@ -4,11 +4,12 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Self, final
 
 from core.domain.ports import ObjectStore
@@ -17,13 +18,14 @@ from core.storage.database import SqlDatabase
 from core.wiring import build_store, migrate
 from tests.chaos.defects import Defect
 from tests.chaos.history import keep_history
-from tests.chaos.parts import Setting, run_api, run_worker
 from tests.chaos.proxy import FaultProxy
+from tests.chaos.setting import Setting
 from tests.servers.daemon import free_port
 from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
 from tests.servers.s3 import S3, Bucket
 
+_PARTS = "tests.chaos.parts"
 _RESTART_SECONDS = 0.5  # until whoever minds the processes has noticed that one is gone
 
 
@@ -64,7 +66,7 @@ class Servers:
 class Part:
     """An API replica or a worker: a process that is started again whenever it has ended."""
 
-    def __init__(self, context: ForkServerContext, run: Callable[[Setting, Path], None], setting: Setting) -> None:
+    def __init__(self, context: ForkServerContext, run: str, setting: Setting) -> None:
         self._context = context
         self._run = run
         self.setting = setting
@@ -98,8 +100,8 @@ class Part:
     def _start(self) -> None:
         self._ended_at = None
         self.starts += 1
-        log = self.setting.folder / f"{self._run.__name__}-{id(self)}.log"
-        self._process: ForkServerProcess = self._context.Process(target=self._run, args=(self.setting, log))
+        log = self.setting.folder / f"{self._run}-{id(self)}.log"
+        self._process: ForkServerProcess = self._context.Process(target=_call, args=(self._run, self.setting, log))
         self._process.start()
 
 
@@ -153,12 +155,12 @@ class Stack:
 
     def _start(self, *, apis: int, workers: int) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.chaos.parts"])
+        context.set_forkserver_preload([_PARTS])
         environment = {**_outside(self.servers, self.folder), **self.pace.environment(), **_SAME}
         if self.proxy is not None:
             environment["S3_ENDPOINT_URL"] = f"http://127.0.0.1:{self.proxy.port}"
-        self.workers = [Part(context, run_worker, self._setting(environment, "worker")) for _ in range(workers)]
-        self.apis = [Part(context, run_api, self._setting(environment, f"api-{n}", free_port())) for n in range(apis)]
+        self.workers = [Part(context, "run_worker", self._setting(environment, "worker")) for _ in range(workers)]
+        self.apis = [Part(context, "run_api", self._setting(environment, f"api-{n}", free_port())) for n in range(apis)]
 
     def _setting(self, environment: Mapping[str, str], name: str, port: int = 0) -> Setting:
         trap = self.folder / f"{name}.trap"
@@ -167,6 +169,11 @@ class Stack:
     def _end(self) -> None:
         for part in (*self.apis, *self.workers):
             part.end()
+
+
+def _call(name: str, setting: Setting, log: Path) -> None:
+    # By name: the process that starts the parts has no use for all that they import.
+    resolve_name(f"{_PARTS}:{name}")(setting, log)
 
 
 # Webhooks go to this machine; three jobs at once keep a worker busy without crowding the machine.
