@@ -3,6 +3,9 @@
 .PHONY: help setup demo serve test check bench load chaos format constraints clean
 
 BIN := .venv/bin
+JOBS ?= 200
+DATABASE ?= postgres
+DEFECT ?= none
 
 help:        ## List these commands
 	@awk -F ' *## ' '/^[a-z]+: .*##/ { sub(/:.*/, "", $$1); printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -37,7 +40,7 @@ load: setup  ## Send the whole service a batch of a thousand items, and print th
 
 chaos: setup ## Break servers and workers while jobs run, and count what is lost
 	@scripts/install_test_servers.sh
-	@$(BIN)/pytest -m chaos
+	@$(BIN)/python -m tests.chaos --jobs $(JOBS) --database $(DATABASE) --defect $(DEFECT)
 
 format: setup ## Lay the code out and repair what can be repaired
 	@$(BIN)/ruff format .

@@ -12,8 +12,9 @@ from typing import final
 from tests.chaos.ledger import Ledger
 from tests.chaos.stack import Part, Servers, Stack
 
-_PAUSE_SECONDS = (1.0, 2.5)  # between two deeds
+_PAUSE_SECONDS = (1.5, 4.0)  # between two deeds
 _POSTGRES_PAUSE_SECONDS = (5.0, 20.0)
+_SETTLED_SECONDS = 3.0
 _STORM = 0.3  # share of requests refused, and of pieces of data cut
 
 
@@ -90,7 +91,9 @@ class Monkey:
         self._undo.append((time.monotonic() + seconds, undo))
 
     def _worker(self) -> Part:
-        return self._random.choice(self._stack.workers)
+        # One that has had time to begin a job, if there is one.
+        settled = [worker for worker in self._stack.workers if worker.alive and worker.seconds > _SETTLED_SECONDS]
+        return self._random.choice(settled or self._stack.workers)
 
     def _kill(self) -> None:
         self._worker().signal(signal.SIGKILL)

@@ -71,13 +71,17 @@ class Part:
         self._run = run
         self.setting = setting
         self._ended_at: float | None = None
-        self.starts = 0
         self._start()
 
     @property
     def alive(self) -> bool:
         """Whether the process runs, or stands still where it was stopped."""
         return self._process.is_alive()
+
+    @property
+    def seconds(self) -> float:
+        """Since its last start."""
+        return time.monotonic() - self._started_at
 
     def mind(self) -> None:
         """Starts it again, some time after its end."""
@@ -99,7 +103,7 @@ class Part:
 
     def _start(self) -> None:
         self._ended_at = None
-        self.starts += 1
+        self._started_at = time.monotonic()
         log = self.setting.folder / f"{self._run}-{id(self)}.log"
         self._process: ForkServerProcess = self._context.Process(target=_call, args=(self._run, self.setting, log))
         self._process.start()
