@@ -1,19 +1,21 @@
 #!/bin/sh
-# Installs what the tests start: PostgreSQL, Redis, Ceph's S3 gateway, and curl and jq for the examples. Changes nothing where they are.
+# Installs what the tests start: PostgreSQL, Redis, Ceph's S3 gateway, Chromium, and curl and jq for the examples. Changes
+# nothing where they are.
 set -eu
 
-PACKAGES="postgresql redis-server radosgw ceph-mon ceph-osd curl jq"
+PACKAGES="postgresql redis-server radosgw ceph-mon ceph-osd curl jq fonts-liberation"
 
 installed() {
     for program in redis-server radosgw radosgw-admin ceph ceph-mon ceph-osd monmaptool setpriv curl jq; do
         command -v "$program" >/dev/null || return 1
     done
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || return 1
     command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
 }
 
 if installed; then exit 0; fi
 if ! command -v apt-get >/dev/null; then
-    echo "The tests need PostgreSQL, Redis, Ceph's radosgw, curl and jq, which this script installs on Debian and Ubuntu only." >&2
+    echo "The tests need PostgreSQL, Redis, Ceph's radosgw, Chromium, curl and jq, which this script installs on Debian and Ubuntu only." >&2
     exit 1
 fi
 if [ "$(id -u)" -ne 0 ]; then
@@ -28,8 +30,10 @@ if [ ! -e "$policy" ]; then
     chmod +x "$policy"
     trap 'rm -f "$policy"' EXIT
 fi
-echo "Installing what the tests start: $PACKAGES"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
+# Ubuntu's has another name.
+if apt-cache show chromium >/dev/null 2>&1; then PACKAGES="$PACKAGES chromium"; else PACKAGES="$PACKAGES chromium-browser"; fi
+echo "Installing what the tests start: $PACKAGES"
 # shellcheck disable=SC2086
 apt-get install -y -qq --no-install-recommends $PACKAGES >/dev/null

@@ -12,6 +12,7 @@ from core.usecases.events import find_news
 from core.wiring import build_database, build_model, build_store, build_wakeups, build_web
 from service.background import running
 from service.body_limit import BodyLimit
+from service.console_files import add_console
 from service.dependencies import Ports, State
 from service.failures import add_failure_handlers
 from service.limits import RateLimitHeaders, RateLimits
@@ -53,10 +54,15 @@ def create_app(settings: Settings, *, build: Callable[[Settings], Ports] | None 
     app.add_middleware(Measured)
     app.add_middleware(RequestIds)
     add_failure_handlers(app)
+    _add_routes(app)
+    return app
+
+
+def _add_routes(app: FastAPI) -> None:
     for module in (images, uploads, inversions, edits, jobs, batches, webhooks, catalogue, tenants, health):
         app.include_router(module.router)
+    add_console(app)
     add_openapi(app)
-    return app
 
 
 def build_ports(settings: Settings) -> Ports:

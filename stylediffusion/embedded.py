@@ -75,7 +75,8 @@ class Embedded:
         """What its user has to know."""
         file = self._settings.data_dir / KEY_FILE
         key = f"The API key lies in {file}." if self.new_key is None else f"API key, shown this once: {self.new_key}"
-        return f"StyleDiffusion is up: {self.url} (API reference at /docs)\n{key}\nCtrl-C stops it; nothing is lost."
+        where = f"StyleDiffusion is up: {self.url} (open it in a browser; API reference at /docs)"
+        return f"{where}\n{key}\nCtrl-C stops it; nothing is lost."
 
     def mind(self) -> None:
         """Starts again what has ended.

@@ -56,6 +56,7 @@ class JobFilter:
     state: JobState | None = None
     method: str | None = None
     batch_id: str | None = None
+    inversion_id: str | None = None  # edits of it
     created_after: datetime | None = None
     created_before: datetime | None = None
     metadata: tuple[tuple[str, str], ...] = ()

@@ -132,7 +132,13 @@ def _is(tenant: str, job_id: str) -> ColumnElement[bool]:
 
 def _conditions(query: JobFilter) -> list[ColumnElement[bool]]:
     conditions = [jobs.c.tenant == query.tenant, jobs.c.deleted_at.is_(None)]
-    wanted = {"kind": query.kind, "state": query.state, "method": query.method, "batch_id": query.batch_id}
+    wanted = {
+        "kind": query.kind,
+        "state": query.state,
+        "method": query.method,
+        "batch_id": query.batch_id,
+        "depends_on": query.inversion_id,
+    }
     conditions += [jobs.c[name] == value for name, value in wanted.items() if value is not None]
     if query.created_after is not None:
         conditions.append(jobs.c.created_at > query.created_after)

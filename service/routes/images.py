@@ -11,6 +11,7 @@ from core.usecases.uploads import read_upload
 from service.answers import answer_once, replay
 from service.bodies import Received, received
 from service.dependencies import Call, ImageId, Posting, Reading
+from service.files import PNG, UNCHANGED, answer_file
 from service.openapi import request_body
 from service.problems import declared
 from service.schemas.images import ImageView
@@ -70,3 +71,14 @@ def keep_image(call: Call, source: ImageSource) -> StoredImage:
 def read_image(*, call: Reading, image_id: ImageId) -> ImageView:
     """An image's id, digest and size."""
     return ImageView.of(get_image(call.ports.database, call.tenant, image_id))
+
+
+@router.get(
+    "/{image_id}/content",
+    response_class=Response,
+    responses={**PNG, **UNCHANGED, **declared(ErrorCode.NOT_FOUND)},
+)
+def read_content(*, call: Reading, image_id: ImageId) -> Response:
+    """The picture itself as it is kept and edited: upright, sRGB, three channels (PNG)."""
+    image = get_image(call.ports.database, call.tenant, image_id)
+    return answer_file(call, image.key, version=image.id, media_type="image/png")

@@ -13,9 +13,10 @@ from core.usecases.requests import Remember
 from service.answers import submit_once
 from service.bodies import Received, received
 from service.dependencies import Call, JobId, Posting, Reading
+from service.files import PNG, UNCHANGED
 from service.openapi import request_body
 from service.problems import declared
-from service.routes.job_actions import PNG, READ_FILE, UNCHANGED, JobActions, add_job_actions
+from service.routes.job_actions import READ_FILE, JobActions, add_job_actions
 from service.routes.listing import add_list
 from service.routes.submission import SUBMITTED, ValidateOnly, image_id, refuse_other_model, webhook_of
 from service.schemas.jobs import JobView

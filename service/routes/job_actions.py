@@ -11,9 +11,10 @@ from core.domain.job import Job, JobKind
 from core.domain.watching import EventKind
 from core.usecases.events import find_preview
 from core.usecases.jobs import cancel_job, delete_job, get_artifact, get_job, retry_job
-from service.answers import AfterWait, answer_job, answer_once, is_known, replay, submit_once
+from service.answers import AfterWait, answer_job, answer_once, replay, submit_once
 from service.bodies import fingerprint
 from service.dependencies import MAX_WAIT_SECONDS, Call, JobId, Posting, Reading, Writing
+from service.files import PNG, UNCHANGED, answer_file
 from service.problems import declared
 from service.schemas.jobs import ArtifactView, JobView
 from service.streams import stream_events
@@ -33,7 +34,6 @@ _RETRIED = (
     ErrorCode.QUOTA_EXCEEDED,
 )
 READ_FILE = (ErrorCode.NOT_FOUND, ErrorCode.JOB_NOT_FINISHED, ErrorCode.ARTIFACT_EXPIRED)
-UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Unchanged since the answer with this ETag."}}
 _ALREADY_FINAL: dict[int | str, dict[str, Any]] = {200: {"model": JobView, "description": "The job was already final."}}
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {
@@ -47,11 +47,6 @@ _FILE: dict[int | str, dict[str, Any]] = {
 # A presigned address is followed at once or not at all; an hour allows for slow pages and clocks.
 _PRESIGNED_SECONDS = 3600
 
-
-_FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-PNG: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The picture.", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
-}
 _EVENT = {
     "type": "object",
     "properties": {
@@ -131,7 +126,7 @@ class JobActions:
         """What a running job looked like when its `preview` event was sent (PNG); gone when the attempt ends."""
         self._get(call, job_id)
         key = find_preview(call.ports.database, call.tenant, job_id, number=number)
-        return Response(call.ports.store.get(key), media_type="image/png", headers=_FOR_EVER)
+        return answer_file(call, key, media_type="image/png")
 
     def artifacts(self, *, call: Reading, job_id: JobId) -> list[ArtifactView]:
         """The files a job has left; none while it is unfinished."""
@@ -147,10 +142,7 @@ class JobActions:
         """One file's bytes."""
         self._get(call, job_id)
         artifact = get_artifact(call.ports.database, call.tenant, job_id, name=name)
-        headers = {"ETag": f'"{artifact.sha256}"', **_FOR_EVER}
-        if is_known(call.request, headers["ETag"]):
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-        return Response(call.ports.store.get(artifact.key), media_type=artifact.media_type, headers=headers)
+        return answer_file(call, artifact.key, media_type=artifact.media_type, version=artifact.sha256)
 
     def _get(self, call: Call, job_id: str) -> Job:
         return get_job(call.ports.database, call.tenant, job_id, kind=self.kind)

@@ -39,6 +39,7 @@ class Listing(Page):
     state: JobState | None = None
     method: InversionMethod | EditMethod | None = None
     batch_id: Annotated[str, Field(max_length=64), NoNul] | None = None
+    inversion_id: Annotated[str, Field(max_length=64, description="Edits of this inversion."), NoNul] | None = None
     created_after: Moment | None = None
     created_before: Moment | None = None
 
@@ -50,7 +51,7 @@ def add_list(router: APIRouter, kind: JobKind | None) -> None:
     """The route that lists the jobs of one kind, or of any."""
 
     def list_(*, call: Reading, listing: Listed) -> JobPage:
-        """Jobs, newest first; filter by state, method, time and `metadata.KEY=value`. Deleted jobs are left out."""
+        """Jobs, newest first; filter by kind, state, time and `metadata.KEY=value`. Deleted ones are left out."""
         return _page(call, listing, kind)
 
     refused = declared(ErrorCode.INVALID_PAGE_TOKEN, ErrorCode.VALIDATION)
@@ -64,6 +65,7 @@ def _page(call: Call, listing: Listing, kind: JobKind | None) -> JobPage:
         state=listing.state,
         method=listing.method,
         batch_id=listing.batch_id,
+        inversion_id=listing.inversion_id,
         created_after=listing.created_after,
         created_before=listing.created_before,
         metadata=_metadata(call.request),

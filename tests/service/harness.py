@@ -11,9 +11,9 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from core.domain.ids import IdPrefix, new_id
-from core.domain.job import Artifact, JobClass, JobState
+from core.domain.job import Artifact, JobClass, JobState, Progress
 from core.domain.ports import Claim, Outcome
-from core.usecases.attempts import claim_next, finish
+from core.usecases.attempts import beat, claim_next, finish, keep_preview
 from core.usecases.keys import CALLER_SCOPES, Scope, make_key
 from core.usecases.queue import report_worker
 from service.dependencies import Ports
@@ -77,6 +77,17 @@ class Harness:
         """Ends a running job; left open, it succeeds with one artifact."""
         ended = outcome or Outcome(state=JobState.SUCCEEDED, result=GOOD, artifacts=(self.artifact(claim),))
         assert finish(self.ports.database, claim, ended, retention=timedelta(days=30))
+
+    def advance(self, claim: Claim, timestep: int) -> None:
+        """A worker's heartbeat: so many of ten timesteps."""
+        progress = Progress(timestep=timestep, timesteps=10, eta_seconds=10.0 - timestep)
+        beat(self.ports.database, {claim.job.id: (claim, progress)}, lease_seconds=60)
+
+    def show(self, claim: Claim, timestep: int) -> None:
+        """A worker's preview."""
+        key = f"{claim.job.folder}{claim.fence}/preview-{timestep}.png"
+        self.ports.store.put(key, png("green"), media_type="image/png")
+        assert keep_preview(self.ports.database, claim, key=key, timestep=timestep)
 
     def artifact(self, claim: Claim, *, name: str = "image") -> Artifact:
         """A stored picture."""

@@ -12,9 +12,8 @@ from typing import Any, final
 import httpx2
 import pytest
 
-from core.domain.job import JobState, Progress
-from core.domain.ports import Claim, Outcome
-from core.usecases.attempts import beat, keep_preview
+from core.domain.job import JobState
+from core.domain.ports import Outcome
 from service import streams
 from service.server import make_server
 from tests.service.harness import Harness, png, problem
@@ -50,19 +49,6 @@ def events(service: Harness, address: str, *, after: str | None = None) -> list[
     return list(read(iter(answer.text.split("\n"))))
 
 
-def advance(service: Harness, claim: Claim, timestep: int) -> None:
-    """A worker's heartbeat."""
-    progress = Progress(timestep=timestep, timesteps=10, eta_seconds=10.0 - timestep)
-    beat(service.ports.database, {claim.job.id: (claim, progress)}, lease_seconds=60)
-
-
-def show(service: Harness, claim: Claim, timestep: int) -> None:
-    """A worker's preview."""
-    key = f"{claim.job.folder}{claim.fence}/preview-{timestep}.png"
-    service.ports.store.put(key, png("green"), media_type="image/png")
-    assert keep_preview(service.ports.database, claim, key=key, timestep=timestep)
-
-
 @contextmanager
 def server(service: Harness) -> Iterator[httpx2.Client]:
     """Another process's worth of the same service, over real HTTP."""
@@ -83,8 +69,8 @@ def test_a_finished_job_is_replayed_and_ends(service: Harness) -> None:
     address = service.invert()["links"]["self"]
     claim = service.claim()
     for timestep in (3, 7):
-        advance(service, claim, timestep)
-        show(service, claim, timestep)
+        service.advance(claim, timestep)
+        service.show(claim, timestep)
     service.finish(claim)
 
     told = events(service, address)
@@ -117,11 +103,11 @@ def test_events_come_as_they_happen_and_go_on_after_a_restart(anywhere: Harness)
         first = next(coming)
         claim = anywhere.claim()
         second = next(coming)
-        advance(anywhere, claim, 2)
+        anywhere.advance(claim, 2)
         third = next(coming)
-        show(anywhere, claim, 2)
+        anywhere.show(claim, 2)
         fourth = next(coming)
-    advance(anywhere, claim, 9)
+    anywhere.advance(claim, 9)
     with (
         server(anywhere) as client,
         client.stream("GET", f"{address}/events", headers={"Last-Event-ID": str(third.id)}) as answer,
@@ -143,7 +129,7 @@ def test_events_come_as_they_happen_and_go_on_after_a_restart(anywhere: Harness)
 def test_a_preview_is_served_while_its_attempt_runs(service: Harness) -> None:
     address = service.invert()["links"]["self"]
     claim = service.claim()
-    show(service, claim, 4)
+    service.show(claim, 4)
     with service.ports.database.read() as uow:
         number = uow.events.of("acme", claim.job.id)[-1].number
     url = f"{address}/previews/{number}"
@@ -161,7 +147,7 @@ def test_a_job_keeps_few_events(service: Harness) -> None:
     service.invert()
     claim = service.claim()
     for timestep in range(1, 10):
-        advance(service, claim, timestep)
+        service.advance(claim, timestep)
 
     with service.ports.database.read() as uow:
         assert len(uow.events.of("acme", claim.job.id)) == 3

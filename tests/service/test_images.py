@@ -54,7 +54,7 @@ def test_the_same_bytes_give_the_same_id(service: Harness) -> None:
 
 
 def test_an_unknown_image_is_not_found(service: Harness) -> None:
-    for image_id in (unknown_id(IdPrefix.IMAGE), "img_x", "..", "%00"):
+    for image_id in (unknown_id(IdPrefix.IMAGE), "img_x", ".x", "%00"):
         assert problem(service.client.get(f"/images/{image_id}")) == (404, "NOT_FOUND")
 
 
@@ -82,3 +82,17 @@ def test_text_that_is_not_base64_is_refused(service: Harness) -> None:
 
     assert problem(answer) == (422, "VALIDATION")
     assert answer.json()["errors"] == [{"pointer": "/base64", "detail": "must be base64 (RFC 4648, with padding)"}]
+
+
+def test_a_kept_picture_is_given_back_upright(anywhere: Harness) -> None:
+    turned = BytesIO()
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6  # turn it to the right
+    PIL.Image.new("RGB", (40, 30), "red").save(turned, "PNG", exif=exif)
+    image = anywhere.client.post("/images", files={"image": turned.getvalue()}).json()["id"]
+    answer = anywhere.client.get(f"/images/{image}/content")
+    again = anywhere.client.get(f"/images/{image}/content", headers={"If-None-Match": answer.headers["etag"]})
+
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert PIL.Image.open(BytesIO(answer.content)).size == (30, 40)
+    assert (again.status_code, again.content) == (304, b"")

@@ -35,6 +35,14 @@ def test_lists_hold_their_own_kind(service: Harness) -> None:
     assert _ids(service, path="/jobs") == [edit, inversion]
 
 
+def test_edits_are_found_by_their_inversion(anywhere: Harness) -> None:
+    first, second = (anywhere.invert(seed=seed)["id"] for seed in range(2))
+    edit = anywhere.edit(inversion_id=first)["id"]
+    anywhere.edit(inversion_id=second)
+
+    assert _ids(anywhere, f"inversion_id={first}", path="/edits") == [edit]
+
+
 def test_filters_choose(anywhere: Harness) -> None:
     done = anywhere.invert(metadata={"order": "a b&c", "shop": "1"})["id"]
     anywhere.work()
