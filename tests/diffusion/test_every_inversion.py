@@ -19,7 +19,7 @@ from core.domain.costs import cost_of_inversion
 from core.domain.edit_specs import P2PlusSpec
 from core.domain.inversion_specs import InversionMethod
 from core.domain.specs import Fit
-from tests.diffusion.inverting import LEARNED, SOURCE, SPECS, drive_together, edit_of, sample
+from tests.diffusion.inverting import SOURCE, SPECS, drive_together, edit_of, sample
 from tests.diffusion.tiny import Watched, tiny_subject
 
 
@@ -29,7 +29,7 @@ class _Run:
 
     inversion: Inversion
     watched: Watched
-    states: list[Tensors]
+    states: list[Tensors | None]  # of every timestep that was told of
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +38,10 @@ def straight(backbone: Backbone, subject: Subject, schedule: Schedule) -> Callab
 
     @cache
     def run(name: str) -> _Run:
-        watched, states = Watched(backbone), []
+        watched, states = Watched(backbone), list[Tensors | None]()
 
         def observe(reached: Reached) -> None:
-            if reached.state is not None:
-                states.append(reached.state())
+            states.append(None if reached.state is None else reached.state())
 
         return _Run(drive(invert(SPECS[name], subject, schedule, seed=0), watched, observe), watched, states)
 
@@ -107,16 +106,26 @@ def test_alone_and_in_a_batch_are_equal(
     )
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", SPECS)
+def test_every_timestep_leaves_a_state(straight: Callable[[str], _Run], name: str) -> None:
+    states = straight(name).states
+
+    assert len(states) in {4, 8}
+    assert None not in states
+
+
+@pytest.mark.parametrize("state", [0, 2, -3, -1])
+@pytest.mark.parametrize("name", SPECS)
 def test_resuming_equals_the_straight_run(
-    straight: Callable[[str], _Run], backbone: Backbone, subject: Subject, schedule: Schedule, name: str
+    straight: Callable[[str], _Run], backbone: Backbone, subject: Subject, schedule: Schedule, *, name: str, state: int
 ) -> None:
     run = straight(name)
 
-    resumed = drive(invert(SPECS[name], subject, schedule, seed=1, resume=run.states[1]), backbone)
+    resumed = drive(invert(SPECS[name], subject, schedule, seed=0, resume=run.states[state]), backbone)
 
-    assert len(run.states) == 4
+    assert torch.equal(resumed.trace, run.inversion.trace)
     assert torch.equal(resumed.path, run.inversion.path)
+    assert torch.equal(resumed.word_maps, run.inversion.word_maps)
     assert resumed.losses == run.inversion.losses
     found, expected = resumed.conditioning.tensors(), run.inversion.conditioning.tensors()
     assert all(torch.equal(found[key], expected[key]) for key in expected)

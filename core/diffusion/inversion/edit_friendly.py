@@ -13,13 +13,13 @@ from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.inversion.reconstruction import denoise_source
 from core.diffusion.inversion.sampling_rules import PlainRule
 from core.diffusion.inversion.trace import Subject, mean_maps
-from core.diffusion.requests import Reached, Solver
+from core.diffusion.requests import Reached, Solver, Tensors
 from core.diffusion.schedule import Schedule
 from core.domain.inversion_specs import EditFriendlySpec
 
 
 def invert_edit_friendly(
-    spec: EditFriendlySpec, subject: Subject, schedule: Schedule, *, seed: int
+    spec: EditFriendlySpec, subject: Subject, schedule: Schedule, *, seed: int, resume: Tensors | None = None
 ) -> Solver[Inversion]:
     """Finds the noise of every timestep that is not skipped: 2 passes each, one at source guidance 1.
 
@@ -29,8 +29,11 @@ def invert_edit_friendly(
     schedule = schedule.last(spec.sampled)
     latents = _noised(subject.latent, schedule, seed=seed)
     inputs, rule = Inputs(subject.source, subject.source, subject.null), PlainRule()
-    path, noises, words = [latents[0]], [], []
-    for index, timestep in enumerate(schedule.timesteps):
+    found = {"path": [latents[0]], "noises": [], "words": []}
+    if resume is not None:
+        found = {name: list(tensor) for name, tensor in resume.items()}
+    path, noises, words = found.values()
+    for index, timestep in list(enumerate(schedule.timesteps))[len(noises) :]:
         outputs, seen = yield from denoise_source(
             inputs, path[-1], timestep, guidance=spec.source_guidance, record=carries_words
         )
@@ -39,7 +42,9 @@ def invert_edit_friendly(
         # Not the latent aimed at but the one reached, so that rounding does not add up.
         path.append(rule.advance(schedule, path[-1], outputs.adding(noises[-1]), index=index))
         words.append(mean_maps(seen)[0])
-        yield Reached(index + 1, spec.sampled, path[-1])
+        yield Reached(
+            index + 1, spec.sampled, path[-1], lambda: {name: torch.stack(parts) for name, parts in found.items()}
+        )
     conditioning = NoiseConditioning(torch.stack(noises), subject.null)
     return Inversion(conditioning, latents.flip(0), torch.stack(path), torch.stack(words).mean(0))
 

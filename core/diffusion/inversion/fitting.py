@@ -92,11 +92,9 @@ def learn_timesteps(
     the one before really arrived.
     """
     total, keep_maps = 2 * spec.timesteps, spec.attention_loss > 0
-    if resume is None:
-        trace = yield from trace_image(subject, schedule, keep_maps=keep_maps, calls_in_all=total)
-        learned = Learned([trace.latents[-1]])
-    else:
-        trace = Trace(resume["trace"], resume["word_maps"])
+    trace = yield from trace_image(subject, schedule, keep_maps=keep_maps, calls_in_all=total, resume=resume)
+    learned = Learned([trace.latents[-1]])
+    if resume is not None and "found" in resume:
         learned = Learned.from_tensors(resume)
         learner.load(learned.carried)
     for index in range(learned.index, spec.timesteps):
@@ -107,9 +105,7 @@ def learn_timesteps(
         learned.path.append(latent)
         learned.found.append(learner.found())
         learned.carried = learner.tensors()
-        yield Reached(
-            spec.timesteps + index + 1, total, latent, lambda: learned.tensors(trace.latents, trace.word_maps)
-        )
+        yield Reached(spec.timesteps + index + 1, total, latent, lambda: {**trace.tensors(), **learned.tensors()})
     return trace, learned
 
 

@@ -68,11 +68,9 @@ class Learned:
         """The timestep to do next."""
         return len(self.found)
 
-    def tensors(self, trace: Tensor, word_maps: Tensor) -> Tensors:
-        """The state as tensors, with the trace, which is not computed twice."""
+    def tensors(self) -> Tensors:
+        """The state as tensors."""
         return {
-            "trace": trace,
-            "word_maps": word_maps,
             "path": torch.stack(self.path),
             "found": torch.stack(self.found),
             "losses": torch.tensor(self.losses, dtype=torch.float64),

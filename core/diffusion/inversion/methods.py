@@ -31,21 +31,20 @@ from core.domain.inversion_specs import (
 def invert(
     spec: InversionSpec, subject: Subject, schedule: Schedule, *, seed: int, resume: Tensors | None = None
 ) -> Solver[Inversion]:
-    """The solver of a specification; `resume` is the state of an earlier `Reached`, on whatever device.
-
-    Methods that learn nothing leave no state behind and start anew.
-    """
+    """The solver of a specification; `resume` is the state of an earlier `Reached`, on whatever device."""
+    if resume is not None:
+        resume = {name: tensor.to(subject.latent.device) for name, tensor in resume.items()}
     match spec:
         case DdimSpec():
-            return invert_ddim(spec, subject, schedule)
+            return invert_ddim(spec, subject, schedule, resume=resume)
         case NegativePromptSpec() | ProximalSpec():
-            return invert_negative_prompt(spec, subject, schedule)
+            return invert_negative_prompt(spec, subject, schedule, resume=resume)
         case DirectSpec():
-            return invert_direct(spec, subject, schedule)
+            return invert_direct(spec, subject, schedule, resume=resume)
         case EditFriendlySpec():
-            return invert_edit_friendly(spec, subject, schedule, seed=seed)
+            return invert_edit_friendly(spec, subject, schedule, seed=seed, resume=resume)
         case Pix2PixZeroInversionSpec():
-            return invert_pix2pix_zero(spec, subject, schedule, seed=seed)
+            return invert_pix2pix_zero(spec, subject, schedule, seed=seed, resume=resume)
         case _:
             return _learn(spec, subject, schedule, seed=seed, resume=resume)
 
@@ -58,8 +57,6 @@ def _learn(
     seed: int,
     resume: Tensors | None,
 ) -> Solver[Inversion]:
-    if resume is not None:
-        resume = {name: tensor.to(subject.latent.device) for name, tensor in resume.items()}
     match spec:
         case StyleDiffusionSpec():
             return invert_stylediffusion(spec, subject, schedule, seed=seed, resume=resume)

@@ -16,7 +16,7 @@ from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.inversion.reconstruction import reconstruct
 from core.diffusion.inversion.sampling_rules import PlainRule
 from core.diffusion.inversion.trace import Subject, trace_image
-from core.diffusion.requests import Solver
+from core.diffusion.requests import Solver, Tensors
 from core.diffusion.schedule import Schedule
 from core.domain.inversion_specs import Pix2PixZeroInversionSpec
 
@@ -24,7 +24,7 @@ _PUBLISHED_PIXELS = 64 * 64
 
 
 def invert_pix2pix_zero(
-    spec: Pix2PixZeroInversionSpec, subject: Subject, schedule: Schedule, *, seed: int
+    spec: Pix2PixZeroInversionSpec, subject: Subject, schedule: Schedule, *, seed: int, resume: Tensors | None = None
 ) -> Solver[Inversion]:
     """Traces the image with regularised noise and samples it again: 2T passes.
 
@@ -34,11 +34,19 @@ def invert_pix2pix_zero(
     Departures: the published code samples the autoencoder's posterior and takes 48 of 50 timesteps, the image at the
     noise level of the first; here mean, timesteps and levels are those of every other inversion.
     """
-    settle = partial(regularise, spec, generator=Generator().manual_seed(seed))
-    trace = yield from trace_image(subject, schedule, keep_maps=False, calls_in_all=2 * spec.timesteps, settle=settle)
+    generator = Generator().manual_seed(seed)
+    trace = yield from trace_image(
+        subject,
+        schedule,
+        keep_maps=False,
+        calls_in_all=2 * spec.timesteps,
+        settle=partial(regularise, spec, generator=generator),
+        generator=generator,
+        resume=resume,
+    )
     conditioning = PlainConditioning(subject.source)
     path = yield from reconstruct(
-        subject, schedule, trace, conditioning=conditioning, rule=PlainRule(), guidance=spec.guidance
+        subject, schedule, trace, conditioning=conditioning, rule=PlainRule(), guidance=spec.guidance, resume=resume
     )
     return Inversion(conditioning, trace.latents, path, trace.word_maps)
 

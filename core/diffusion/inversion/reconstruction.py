@@ -10,7 +10,7 @@ from core.diffusion.attention.sites import SitePredicate
 from core.diffusion.conditioning import Conditioning, Inputs, Role
 from core.diffusion.inversion.sampling_rules import Outputs, SamplingRule
 from core.diffusion.inversion.trace import Subject, Trace
-from core.diffusion.requests import Answer, Denoised, Reached, Request, Rows, denoise
+from core.diffusion.requests import Answer, Denoised, Reached, Request, Rows, Tensors, denoise
 from core.diffusion.schedule import Schedule
 
 
@@ -22,14 +22,17 @@ def reconstruct(
     conditioning: Conditioning,
     rule: SamplingRule,
     guidance: float,
+    resume: Tensors | None,
 ) -> Generator[Request, Answer, Float[Tensor, "steps c h w"]]:
     """The path from the trace's noise to the image: T calls of one or two rows, see `denoise_source`."""
     path, total = [trace.latents[-1]], len(schedule.timesteps)
-    for index, timestep in enumerate(schedule.timesteps):
+    if resume is not None and "path" in resume:
+        path = list(resume["path"])
+    for index, timestep in list(enumerate(schedule.timesteps))[len(path) - 1 :]:
         inputs = conditioning.at(index, subject.source, Role.SOURCE)
         outputs, _ = yield from denoise_source(inputs, path[-1], timestep, guidance=guidance)
         path.append(rule.advance(schedule, path[-1], outputs, index=index))
-        yield Reached(total + index + 1, 2 * total, path[-1])
+        yield Reached(total + index + 1, 2 * total, path[-1], lambda: {**trace.tensors(), "path": torch.stack(path)})
     return torch.stack(path)
 
 

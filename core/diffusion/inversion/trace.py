@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import final
 
 import torch
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.diffusion.attention.sites import Site, carries_words
-from core.diffusion.requests import Answer, Denoised, Reached, Request, Rows, denoise
+from core.diffusion.requests import Answer, Denoised, Reached, Request, Rows, Tensors, denoise
 from core.diffusion.schedule import Schedule
 
 
@@ -44,6 +45,10 @@ class Trace:
     word_maps: Float[Tensor, "pixels tokens"]
     maps: tuple[dict[Site, Tensor], ...] = ()
 
+    def tensors(self) -> Tensors:
+        """What `trace_image` takes a finished trace from."""
+        return {"trace": self.latents, "word_maps": self.word_maps}
+
 
 def trace_image(
     subject: Subject,
@@ -52,6 +57,8 @@ def trace_image(
     keep_maps: bool,
     calls_in_all: int,
     settle: Callable[[Tensor], Tensor] | None = None,
+    generator: torch.Generator | None = None,
+    resume: Tensors | None = None,
 ) -> Generator[Request, Answer, Trace]:
     """Runs DDIM inversion with the source prompt at guidance 1: T calls.
 
@@ -61,19 +68,32 @@ def trace_image(
         keep_maps: whether the maps of each call are wanted, not only their mean.
         calls_in_all: for progress, the units of the whole inversion.
         settle: puts other noise in the place of what each call predicts.
+        generator: what `settle` draws from; its state is part of a checkpoint.
+        resume: the state of an earlier `Reached`, of the trace or of what came after it. A resumed trace keeps no maps.
     Source: Mokady et al. 2023, arXiv 2211.09794, section 3.1.
     """
-    latents = [subject.latent]
+    if resume is not None and "word_maps" in resume:
+        return Trace(resume["trace"], resume["word_maps"])
+    latents, words = [subject.latent], list[Tensor]()
     maps: list[dict[Site, Tensor]] = []
-    words: list[Tensor] = []
-    for call, timestep in enumerate(reversed(schedule.timesteps)):
+    if resume is not None:
+        keep_maps, latents, words = False, list(resume["trace"]), list(resume["words"])
+        if generator is not None:
+            generator.set_state(resume["random"].cpu())
+    state = partial(_state, latents, words, generator=generator)
+    for call, timestep in list(enumerate(reversed(schedule.timesteps)))[len(words) :]:
         seen = yield from denoise(inversion_rows(subject, latents[-1], timestep))
         latents.append(schedule.invert(latents[-1], seen.output[0], timestep, settle=settle))
         words.append(mean_maps(seen)[0])
         if keep_maps:
             maps.append(dict(seen.maps))
-        yield Reached(call + 1, calls_in_all, latents[-1])
+        yield Reached(call + 1, calls_in_all, latents[-1], state)
     return Trace(torch.stack(latents), torch.stack(words).mean(0), tuple(maps))
+
+
+def _state(latents: list[Tensor], words: list[Tensor], *, generator: torch.Generator | None) -> Tensors:
+    random = {} if generator is None else {"random": generator.get_state()}
+    return {"trace": torch.stack(latents), "words": torch.stack(words), **random}
 
 
 def inversion_rows(subject: Subject, latent: Float[Tensor, "c h w"], timestep: int) -> Rows:
