@@ -127,7 +127,7 @@ def measure_reweighting(model: Pocket, judge: Judge, count: int, *, guidance: fl
     changed = sum(less != more for less, more in zip(read[0.0], read[3.0], strict=True))
     yield Figure('"striped" ×3 and ×0 read differently', changed / count, 0.7, count)
     rows = torch.stack([pictures[factor][:8] for factor in (0.0, 1.0, 3.0)]).transpose(0, 1).flatten(0, 1)
-    save_grid(rows, [f"{text} ×{factor}" for text in captions[:8] for factor in (0, 1, 3)], out / "reweighting.png")
+    save_grid(rows, [f"{text} x{factor}" for text in captions[:8] for factor in (0, 1, 3)], out / "reweighting.png")
 
 
 def _agrees(scene: Scene, reading: Reading, attribute: Attribute) -> bool:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from core.pocket.train.clip import ClipTask
 from core.pocket.train.data import Drawings, draw, load_or_draw
+from core.pocket.train.export import export_model
 from core.pocket.train.grounding import grounding_loss, owners_of
 from core.pocket.train.judge import JudgeTask
 from core.pocket.train.loop import Budget, Chance, Run, Schedule, Task, train
@@ -16,6 +17,7 @@ from core.pocket.train.progress import Reporter
 from core.pocket.train.tokenizer import make_tokenizer
 from core.pocket.train.unet import Encoded, UnetTask
 from core.pocket.train.vae import AutoencoderTask, encode, fold_statistics, reconstruct
+from core.pocket.weights import model_path
 
 THREE_STEPS = Budget(steps=3)
 
@@ -124,3 +126,30 @@ def test_attention_on_the_own_region_costs_nothing_and_elsewhere_all() -> None:
     assert losses["on"][1].item() == 0
     assert losses["off"][0].item() == pytest.approx(1, abs=1e-4)
     assert losses["off"][1].item() > 3
+
+
+def test_an_export_takes_what_was_not_trained_from_the_model_it_began_from(
+    tasks: dict[str, Callable[[], Task]], tmp_path: Path
+) -> None:
+    Run(make(tasks["unet"]), tmp_path / "unet.pt").save()
+    export_model(tmp_path, make_tokenizer(), tmp_path / "model", start=model_path())
+
+    for part in ("clip/model.safetensors", "image_encoder/model.safetensors"):
+        assert (tmp_path / "model" / part).read_bytes() == (model_path() / part).read_bytes()
+
+
+def test_the_leak_is_nothing_where_words_do_not_know_of_each_other(tasks: dict[str, Callable[[], Task]]) -> None:
+    task = make(tasks["unet"])
+    assert isinstance(task, UnetTask)
+    for layer in task.model["text"].encoder.layers:
+        layer.self_attn.out_proj.weight.data.zero_()
+
+    assert task._leak(["a red striped star"]).item() == pytest.approx(0, abs=1e-6)
+    assert task._leak(["a red star"]).item() == 0
+
+
+def test_the_leak_counts_what_later_words_know(tasks: dict[str, Callable[[], Task]]) -> None:
+    task = make(tasks["unet"])
+    assert isinstance(task, UnetTask)
+
+    assert task._leak(["a red striped star"]).item() > 1e-4

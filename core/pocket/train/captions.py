@@ -15,8 +15,8 @@ from torch import Tensor
 from core.pocket.scenes import Colour, Scene, Shape, Size, Texture, caption
 
 _EMPTY_ODDS: Final = 0.1  # for guidance
-_FALSE_ODDS: Final = 0.3  # at 0.15, 868 steps of 32 left half of the stripes in other words
-_PATTERN_ODDS: Final = 0.5  # that the false word is a pattern: the meaning that most readily moves to other words
+_FALSE_ODDS: Final = 0.4  # at 0.15, 868 steps of 32 left half of the stripes in other words
+_PATTERN_ODDS: Final = 0.7  # that the false word is a pattern: the meaning that most readily moves to other words
 
 _PATTERNS: Final = (str(Texture.STRIPED), str(Texture.DOTTED))
 _RIVALS: Final[dict[str, tuple[str, ...]]] = {
@@ -40,6 +40,16 @@ def say(scene: Scene, rng: np.random.Generator) -> Said:
         return Said("")
     text = caption(scene, rng)
     return _mislead(text, rng) if scene.objects and rng.random() < _FALSE_ODDS else Said(text)
+
+
+def other_pattern(text: str) -> tuple[str, int] | None:
+    """The caption with its first pattern exchanged for the other one, and that word's place; None without one."""
+    words = text.split()
+    place = next((place for place, word in enumerate(words) if word in _PATTERNS), None)
+    if place is None:
+        return None
+    [words[place]] = (word for word in _PATTERNS if word != words[place])
+    return " ".join(words), place
 
 
 def factors_of(said: list[Said], tokens: int) -> Tensor | None:

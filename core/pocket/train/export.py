@@ -14,7 +14,14 @@ from transformers import CLIPImageProcessorPil, CLIPTokenizer, CLIPVisionModelWi
 from core.domain.catalogue import CARD
 from core.pocket.backgrounds import SIDE
 from core.pocket.judge import JudgeNet
-from core.pocket.train.networks import load_autoencoder, new_clip, new_scheduler, new_text_encoder, new_unet
+from core.pocket.train.networks import (
+    load_autoencoder,
+    new_clip,
+    new_scheduler,
+    new_text_encoder,
+    new_unet,
+    take_over_clip,
+)
 from core.pocket.train.tokenizer import caption_words, save_tokenizer
 
 _GUIDANCE: Final = 3.0  # more deforms objects, less forgets words
@@ -39,10 +46,16 @@ def export_judge(checkpoint: Path, file: Path) -> None:
     save_file(net.half().state_dict(), file)
 
 
-def export_model(work: Path, tokenizer: CLIPTokenizer, folder: Path) -> None:
-    """Write the pipeline, with the image encoder, and the whole CLIP beside it."""
+def export_model(work: Path, tokenizer: CLIPTokenizer, folder: Path, *, start: Path | None = None) -> None:
+    """Write the pipeline, with the image encoder, and the whole CLIP beside it.
+
+    An autoencoder or CLIP that was not trained in `work` is that of the model the training began from.
+    """
     clip = new_clip(tokenizer)
-    clip.load_state_dict(averaged(work / "clip.pt", "clip"))
+    if start is not None and not (work / "clip.pt").exists():
+        take_over_clip(clip, tokenizer, start)
+    else:
+        clip.load_state_dict(averaged(work / "clip.pt", "clip"))
     vision = CLIPVisionModelWithProjection(clip.config.vision_config)
     vision.load_state_dict(
         {name: value for name, value in clip.state_dict().items() if name.startswith(("vision_model", "visual_proj"))}
@@ -51,7 +64,7 @@ def export_model(work: Path, tokenizer: CLIPTokenizer, folder: Path) -> None:
     unet.load_state_dict(averaged(work / "unet.pt", "unet"))
     text.load_state_dict(averaged(work / "unet.pt", "text"))
     pipeline: Any = StableDiffusionPipeline(  # type: ignore[no-untyped-call]
-        vae=load_autoencoder(work / "vae"),
+        vae=load_autoencoder(trained_autoencoder(work, start)),
         text_encoder=text,
         tokenizer=tokenizer,
         unet=unet,
@@ -67,6 +80,11 @@ def export_model(work: Path, tokenizer: CLIPTokenizer, folder: Path) -> None:
     save_tokenizer(tokenizer, folder / "tokenizer")
     _forget_origin(folder)
     (folder / CARD).write_text(json.dumps(_card(), indent=2) + "\n", encoding="utf-8")
+
+
+def trained_autoencoder(work: Path, start: Path | None) -> Path:
+    """The folder of the autoencoder that is trained already."""
+    return work / "vae" if start is None or (work / "vae").exists() else start / "vae"
 
 
 def _forget_origin(folder: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from core.pocket.train.clip import ClipTask
 from core.pocket.train.data import HELD_OUT, HELD_OUT_SEED, Drawings, load_or_draw
-from core.pocket.train.export import export_judge, export_model
+from core.pocket.train.export import export_judge, export_model, trained_autoencoder
 from core.pocket.train.judge import JudgeTask
 from core.pocket.train.loop import Budget, Schedule, Task, train
 from core.pocket.train.networks import load_autoencoder
@@ -126,7 +126,7 @@ def _unet(recipe: Recipe, reporter: Reporter) -> None:
 
 
 def _export(recipe: Recipe, reporter: Reporter) -> None:
-    export_model(recipe.work, make_tokenizer(), recipe.out)
+    export_model(recipe.work, make_tokenizer(), recipe.out, start=recipe.start)
     total = sum(file.stat().st_size for file in recipe.out.rglob("*") if file.is_file())
     reporter.say(f"export: {total / 1e6:.2f} MB in {recipe.out}")
 
@@ -153,7 +153,7 @@ def _encoded(name: str, drawings: Drawings, recipe: Recipe, *, reporter: Reporte
     """Latents are computed once; a new autoencoder throws them away."""
     file = recipe.work / f"latents-{name}-{len(drawings)}.pt"
     if not file.exists():
-        autoencoder = load_autoencoder(recipe.work / "vae").to(recipe.device)
+        autoencoder = load_autoencoder(trained_autoencoder(recipe.work, recipe.start)).to(recipe.device)
         parts = []
         with reporter.bar("encoding", total=len(drawings)) as track:
             for first in range(0, len(drawings), 128):

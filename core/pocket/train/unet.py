@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from core.pocket.scenes import Scene, Texture, caption
-from core.pocket.train.captions import Said, factors_of, say
+from core.pocket.train.captions import Said, factors_of, other_pattern, say
 from core.pocket.train.data import Drawings
 from core.pocket.train.grounding import grounding_loss, install, owners_of
 from core.pocket.train.loop import Chance
@@ -21,6 +21,7 @@ from core.pocket.train.networks import load_unet, new_scheduler, new_text_encode
 _PAD_ODDS: Final = 0.25  # prompts whose padding is the empty prompt's: meaning must live in the words
 _OUTSIDE_WEIGHT: Final = 0.03
 _MISSING_WEIGHT: Final = 0.01
+_LEAK_WEIGHT: Final = 0.02
 _GROUNDED_BELOW: Final = 850  # timestep; above it nothing can be seen to point at
 # Shapes are decided at noisy timesteps, which the plain loss hardly sees: there the error of v-prediction counts,
 # 1/ᾱ times that of ε. Half of that (its root) goes into how often a timestep is drawn, half into its weight.
@@ -83,9 +84,12 @@ class UnetTask:
         timesteps = self._draw_timesteps(chance)
         error = self._error(self._scenes, rows, said=said, timesteps=timesteps, chance=chance)
         weight = self._weight[timesteps].to(error)
-        outside, missing = self._grounding(rows, [one.text for one in said], timesteps)
-        total = (weight * error).mean() + _OUTSIDE_WEIGHT * outside + _MISSING_WEIGHT * missing
-        return total, {"error": error.detach().mean(), "outside": outside.detach(), "missing": missing.detach()}
+        texts = [one.text for one in said]
+        outside, missing = self._grounding(rows, texts, timesteps)
+        leak = self._leak(texts)
+        total = (weight * error).mean() + _OUTSIDE_WEIGHT * outside + _MISSING_WEIGHT * missing + _LEAK_WEIGHT * leak
+        figures = {"error": error.mean(), "outside": outside, "missing": missing, "leak": leak}
+        return total, {name: value.detach() for name, value in figures.items()}
 
     def measure(self) -> Mapping[str, float]:
         errors: list[Tensor] = []
@@ -134,6 +138,21 @@ class UnetTask:
         padding = torch.arange(tokens.shape[1], device=self._device) > ends
         chosen = (chance.uniform(len(captions), 1) < _PAD_ODDS).to(self._device) & padding
         return torch.where(chosen[..., None], states[-1:], states[:-1])
+
+    def _leak(self, captions: list[str]) -> Tensor:
+        """How much the states of all other tokens change with a pattern's word, as a share of its own state's change.
+
+        The text encoder lets every later word know of a pattern; what is trained away here the UNet cannot read there.
+        """
+        changed = {text: other for text in captions if (other := other_pattern(text)) is not None}
+        if not changed:
+            return torch.zeros((), device=self._device)
+        tokens = tokenize(self._tokenizer, [*changed, *(text for text, _ in changed.values())]).to(self._device)
+        before, after = self.model["text"](input_ids=tokens).last_hidden_state.chunk(2)
+        moved = (before - after).square().sum(-1)  # [captions, tokens]
+        own = moved.gather(1, torch.tensor([[place + 1] for _, place in changed.values()], device=self._device))
+        leak: Tensor = ((moved.sum(1, keepdim=True) - own) / own).mean()
+        return leak
 
     def _grounding(self, rows: NDArray[np.int64], captions: list[str], timesteps: Tensor) -> tuple[Tensor, Tensor]:
         owners = owners_of(captions, self._tokenizer.model_max_length).to(self._device)
