@@ -1,7 +1,7 @@
 """The demo's scene and what is asked of it."""
 
 from dataclasses import dataclass, replace
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 
@@ -9,8 +9,14 @@ from core.evaluation.benchmark_scenes.contenders import PRESETS, Kind
 from core.evaluation.scene_edits import SceneEdit
 from core.pocket.scenes import VALUES, Attribute, Scene, Size, Style, Texture, attribute_of, sample_scene
 
-# An added word draws something new inside the object, so its layout is let go of soon.
-_ADDED_WORD: Final = {"value_window": 0.0, "cross_window": 0.1, "self_window": 0.1, "uncond_window": 0.1}
+# An added word draws something new inside the object: its layout is let go of soon, the word acts thrice as strongly.
+_ADDED_WORD: Final[dict[str, Any]] = {
+    "value_window": 0.0,
+    "cross_window": 1.0,
+    "self_window": 0.1,
+    "uncond_window": 0.1,
+    "reweight": {str(Texture.STRIPED): 3.0},
+}
 
 
 @final
@@ -20,7 +26,7 @@ class Wish:
 
     name: str
     edit: SceneEdit
-    parameters: dict[str, float]
+    parameters: dict[str, Any]
 
     @property
     def short(self) -> str:
