@@ -13,7 +13,7 @@ import click
     show_default=True,
     help="For the pictures.",
 )
-@click.option("--seed", type=click.IntRange(0), default=8, show_default=True, help="Another one draws another scene.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Another one draws another scene.")
 def demo(*, out: Path, seed: int) -> None:
     """Edit a drawn scene from end to end.
 
