@@ -3,8 +3,8 @@
 import hashlib
 import logging
 from collections.abc import Callable
-from time import monotonic, sleep
-from typing import TypeVar
+from enum import Enum, auto
+from time import monotonic
 
 from core.domain.edit_parts import EditMethod
 from core.domain.edit_specs import resolve_edit
@@ -20,38 +20,58 @@ from core.usecases.images import get_image
 from core.usecases.jobs import get_artifact
 from worker.failures import CANCELED, describe
 from worker.heartbeat import Pulse
+from worker.insisting import Answer, discard, insist
 from worker.observing import Watch
 from worker.tools import Tools
 
 _log = logging.getLogger(__name__)
 _SUFFIXES = {"image/png": ".png", "application/octet-stream": ".safetensors"}
-_PAUSE_SECONDS = 0.5  # between two tries of a write that must not be lost
 
-Answer = TypeVar("Answer")
+
+class Return(Enum):
+    """What becomes of a job whose attempt ends without an outcome."""
+
+    NOTHING = auto()  # the attempt no longer counts: another decides
+    COUNTED = auto()  # back into the queue
+    UNCOUNTED = auto()  # the same, and the attempt was not the job's fault
+
+
+Ending = Outcome | Return
 
 
 def run_attempt(tools: Tools, claim: Claim) -> None:
     """Computes, stores and ends the job, or gives it back; every write carries the claim's fence."""
     with tools.heartbeat.carrying(claim) as pulse:
         watch = Watch(tools, pulse, _folder(claim))
-        outcome = _try(tools, pulse, watch)
-        ended = outcome is not None and _end(tools, claim, outcome)
-        for key in watch.previews:
-            tools.store.delete(key)
+        ended = _write(tools, claim, _try(tools, pulse, watch))
+        discard(tools.store, watch.previews)
         if ended and watch.kept is not None:
-            tools.store.delete(watch.kept)
+            discard(tools.store, [watch.kept])
 
 
-def _try(tools: Tools, pulse: Pulse, watch: Watch) -> Outcome | None:
-    """What the job has come to; None where another attempt decides that."""
+def _try(tools: Tools, pulse: Pulse, watch: Watch) -> Ending:
+    """What the job has come to."""
     claim = pulse.claim
     try:
         return _compute(tools, claim, watch)
     except Interrupted as interrupted:
-        return _interrupted(tools, claim, interrupted.reason)
+        return _interrupted(claim, interrupted.reason)
     except Exception as error:  # noqa: BLE001 - a failed job must not take its worker along
         _log.warning("Attempt %d of %s failed.", claim.job.attempt, claim.job.id, exc_info=True)
-        return _failed(tools, claim, describe(error))
+        return _failed(claim, describe(error))
+
+
+def _write(tools: Tools, claim: Claim, ending: Ending) -> bool:
+    """True when this attempt has ended the job; when nothing can be written, its lease runs out and another goes on."""
+    try:
+        if isinstance(ending, Outcome):
+            return _insist(tools, lambda: finish(tools.database, claim, ending, retention=tools.limits.retention))
+        if ending is not Return.NOTHING:
+            counts = ending is Return.COUNTED
+            _insist(tools, lambda: release(tools.database, tools.wakeups, claim, count_attempt=counts))
+    except Unavailable:
+        _log.warning("Attempt %d of %s could not say how it ended.", claim.job.attempt, claim.job.id, exc_info=True)
+    return False
 
 
 def _compute(tools: Tools, claim: Claim, watch: Watch) -> Outcome:
@@ -102,23 +122,16 @@ def _edit(tools: Tools, job: Job, watch: Watch) -> Finished:
     )
 
 
-def _interrupted(tools: Tools, claim: Claim, reason: StopReason) -> Outcome | None:
+def _interrupted(claim: Claim, reason: StopReason) -> Ending:
     if reason is StopReason.CANCELED:
         return Outcome(state=JobState.CANCELED, error=CANCELED, warnings=claim.job.warnings)
-    if reason is StopReason.SHUTDOWN:
-        release(tools.database, tools.wakeups, claim, count_attempt=False)
-    return None
+    return Return.UNCOUNTED if reason is StopReason.SHUTDOWN else Return.NOTHING
 
 
-def _failed(tools: Tools, claim: Claim, error: JobError) -> Outcome | None:
+def _failed(claim: Claim, error: JobError) -> Ending:
     if error.retryable and claim.job.attempt < claim.job.max_attempts:
-        release(tools.database, tools.wakeups, claim, count_attempt=True)
-        return None
+        return Return.COUNTED
     return Outcome(state=JobState.FAILED, error=error, warnings=claim.job.warnings)
-
-
-def _end(tools: Tools, claim: Claim, outcome: Outcome) -> bool:
-    return _insist(tools, lambda: finish(tools.database, claim, outcome, retention=tools.limits.retention))
 
 
 def _store(tools: Tools, folder: str, file: File) -> Artifact:
@@ -158,15 +171,7 @@ def _fetch(tools: Tools, find: Callable[[], bytes]) -> bytes:
 
 
 def _insist(tools: Tools, call: Callable[[], Answer]) -> Answer:
-    """Repeats what a database or store that is down refuses, for as long as the attempt may hope to hold its lease."""
-    give_up_at = monotonic() + tools.limits.patience_seconds
-    while True:
-        try:
-            return call()
-        except Unavailable:
-            if monotonic() >= give_up_at:
-                raise
-            sleep(_PAUSE_SECONDS)
+    return insist(call, seconds=tools.limits.patience_seconds)
 
 
 def _folder(claim: Claim) -> str:

@@ -9,6 +9,7 @@ from core.domain.job import Progress
 from core.domain.studio import Interrupted, Reached, StopReason
 from core.usecases.attempts import checkpoint, keep_preview
 from worker.heartbeat import Pulse
+from worker.insisting import discard, insist
 from worker.tools import Tools
 
 _log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class Watch:
         self._folder = folder
         self._kept = pulse.claim.job.checkpoint_key
         self._kept_at = self._shown_at = monotonic()
+        self._patience_seconds = tools.limits.patience_seconds
         self._share = 0  # of the computation, in parts that get a preview each
         self._previews: list[str] = []
         self._began: tuple[float, int] | None = None  # when, and at which timestep
@@ -56,19 +58,29 @@ class Watch:
         return self._previews
 
     def _keep(self, data: bytes, timestep: int) -> None:
+        """No timestep begins before the last one is kept; only an outage longer than a lease makes an exception."""
         key = f"{self._folder}/checkpoint-{timestep}"
         try:
-            # The object first: a row never points to nothing.
-            self._tools.store.put(key, data, media_type="application/octet-stream")
-            counts = checkpoint(self._tools.database, self._pulse.claim, key=key, progress=self._pulse.progress)
+            counts = insist(lambda: self._store(key, data), seconds=self._patience_seconds, unless=self._is_wanted)
         except AppError:
             _log.warning("A checkpoint of %s is left out.", self._pulse.claim.job.id, exc_info=True)
+            # Waiting at every timestep of a long outage would help nobody.
+            self._patience_seconds = 0.0
             return
         if not counts:
             raise Interrupted(StopReason.LOST)
         older, self._kept, self._kept_at = self._kept, key, monotonic()
+        self._patience_seconds = self._tools.limits.patience_seconds
         if older is not None:
-            self._tools.store.delete(older)
+            discard(self._tools.store, [older])
+
+    def _store(self, key: str, data: bytes) -> bool:
+        # The object first: a row never points to nothing.
+        self._tools.store.put(key, data, media_type="application/octet-stream")
+        return checkpoint(self._tools.database, self._pulse.claim, key=key, progress=self._pulse.progress)
+
+    def _is_wanted(self) -> bool:
+        return self._pulse.stop is not None
 
     def _worth_showing(self, share: int) -> bool:
         """Not twice in one part or in quick succession, and not at the end: the result follows at once."""

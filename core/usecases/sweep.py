@@ -41,10 +41,11 @@ def sweep(database: Database, store: ObjectStore, wakeups: WakeUps) -> Swept:
         uow.webhooks.forget(older_than=_DELIVERY_RETENTION, limit=_BATCH)
         queued = uow.jobs.queued_count(limit=_WAKE_UPS)
         uow.commit()
-    for key in keys:
-        store.delete(key)
+    # First, for a store that is down must not keep workers waiting.
     if queued:
         wakeups.send(queued)
+    for key in keys:
+        store.delete(key)
     tidied = tidy(database, store, ended_for=_TIDY_AFTER)
     return Swept(leases=leases, deadlines=deadlines, artifacts=len(keys), wake_ups=queued, tidied=tidied)
 

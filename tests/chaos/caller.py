@@ -1,7 +1,7 @@
 """A caller of the API who does not give up: what is not answered is sent again with the same Idempotency-Key."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from itertools import count
 from typing import Any, Final, final
@@ -73,7 +73,17 @@ class Caller:
         found: dict[str, Any] = answer.json()
         return found
 
-    def _ask(self, method: str, path: str, **given: Any) -> httpx.Response | None:
+    def look_at_readiness(self) -> None:
+        """Notes whether `/readyz` names the broker; what is said after Redis is back does not count."""
+        answer = self._ask("GET", "/readyz", again=())
+        if answer is not None and self._ledger.redis_is_down:
+            self._ledger.count("asked without Redis")
+            if "broker" in answer.json().get("failing", ""):
+                self._ledger.count("told without Redis")
+
+    def _ask(
+        self, method: str, path: str, *, again: Collection[HTTPStatus] = _AGAIN, **given: Any
+    ) -> httpx.Response | None:
         url = self._urls[next(self._turn) % len(self._urls)]
         try:
             answer = self._client.request(method, url + path, **given)
@@ -83,7 +93,7 @@ class Caller:
         if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR and answer.status_code not in _AGAIN:
             self._ledger.refuse(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
             return None
-        if answer.status_code in _AGAIN and answer.json().get("code") != "INVERSION_FAILED":
+        if answer.status_code in again and answer.json().get("code") != "INVERSION_FAILED":
             self._ledger.count(f"asked to try again: {answer.json().get('code')}")
             return None
         return answer

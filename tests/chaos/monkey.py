@@ -1,5 +1,6 @@
 """Kills, stops and cuts, by a schedule of random numbers that a seed repeats."""
 
+import math
 import shutil
 import signal
 import time
@@ -15,16 +16,19 @@ from tests.chaos.stack import Part, Servers, Stack
 _PAUSE_SECONDS = (1.5, 4.0)  # between two deeds
 _POSTGRES_PAUSE_SECONDS = (5.0, 20.0)
 _SETTLED_SECONDS = 3.0
+POSTGRES_STOPPED = "Postgres stopped"
+WORKER_DRAINED = "worker drained"
 _STORM = 0.3  # share of requests refused, and of pieces of data cut
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Deed:
-    """Something broken, and when, by this machine's clock."""
+    """Something broken, and from when to when, by this machine's clock."""
 
     name: str
     at: float
+    until: float = math.inf
 
 
 @final
@@ -55,7 +59,7 @@ class Monkey:
             self._do(name, deed)
             self._next_at = now + self._random.uniform(*_PAUSE_SECONDS)
         if self._stack.servers is not None and now >= self._postgres_at:
-            self._do("Postgres stopped", lambda: self._stop_postgres(self._stack.servers))
+            self._do(POSTGRES_STOPPED, lambda: self._stop_postgres(self._stack.servers))
             self._postgres_at = time.monotonic() + self._random.uniform(*_POSTGRES_PAUSE_SECONDS)
 
     def rest(self) -> None:
@@ -67,7 +71,7 @@ class Monkey:
         each = [
             *kills,
             ("worker stopped past its lease", self._stop),
-            ("worker drained", self._drain),
+            (WORKER_DRAINED, self._drain),
             ("API killed between commit and answer", self._kill_api),
             ("wake-ups lost", self._lose_wake_ups),
         ]
@@ -79,7 +83,10 @@ class Monkey:
 
     def _do(self, name: str, deed: Callable[[], None]) -> None:
         self.deeds.append(Deed(name, time.time()))
+        lasting = len(self._undo)
         deed()
+        if len(self._undo) == lasting:
+            self.deeds[-1].until = time.time()
 
     def _undo_due(self, now: float) -> None:
         due = [undo for at, undo in self._undo if at <= now]
@@ -88,7 +95,13 @@ class Monkey:
             undo()
 
     def _later(self, seconds: float, undo: Callable[[], None]) -> None:
-        self._undo.append((time.monotonic() + seconds, undo))
+        deed = self.deeds[-1]
+
+        def end() -> None:
+            undo()
+            deed.until = time.time()
+
+        self._undo.append((time.monotonic() + seconds, end))
 
     def _worker(self) -> Part:
         # One that has had time to begin a job, if there is one.

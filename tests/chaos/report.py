@@ -7,6 +7,7 @@ from typing import Final, final
 
 from tests.chaos import results, verdicts
 from tests.chaos.evidence import Evidence
+from tests.chaos.recovery import percentile, recoveries
 from tests.chaos.verdicts import Verdict
 
 _SHOWN = 5  # of what broke one promise
@@ -42,7 +43,7 @@ def judge(evidence: Evidence) -> Report:
     double = [look(evidence) for look in _DOUBLE]
     others = [look(evidence) for look in _OTHERS]
     everything = sorted([lost, dangling, *double, *others], key=lambda verdict: verdict.promise)
-    p99 = verdicts.percentile(sorted(verdicts.recoveries(evidence)), 0.99)
+    p99 = percentile(sorted(one.seconds for one in recoveries(evidence)), 0.99)
     doubled = sum(len(verdict.broken) for verdict in double)
     last = f"{len(evidence.jobs)} jobs, {len(lost.broken)} lost, {doubled} double, {len(dangling.broken)} dangling, "
     last += f"recovery p99 {p99:.1f} s"

@@ -105,6 +105,10 @@ class Teller:
         """Plays one to its end, which is when everything is accepted."""
         getattr(self, f"_{story.kind}")(story)
 
+    def look_at_readiness(self) -> None:
+        """Asks whether the service tells that Redis is away."""
+        self._caller.look_at_readiness()
+
     def _true(self, story: Story) -> None:
         seed = Role.TRUE.seed(story.number)
         inversion = self._invert(story, _TRUE[story.number % len(_TRUE)], seed=seed)
