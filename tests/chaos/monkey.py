@@ -15,7 +15,7 @@ from tests.chaos.stack import Part, Servers, Stack
 
 _PAUSE_SECONDS = (1.5, 4.0)  # between two deeds
 _POSTGRES_PAUSE_SECONDS = (5.0, 20.0)
-_SETTLED_SECONDS = 3.0
+_SPARED = 2  # workers that are ready and left alone: recovery is a promise where there is somebody to recover
 POSTGRES_STOPPED = "Postgres stopped"
 WORKER_DRAINED = "worker drained"
 _STORM = 0.3  # share of requests refused, and of pieces of data cut
@@ -43,6 +43,7 @@ class Monkey:
         self._next_at = time.monotonic()
         self._postgres_at = self._next_at + random.uniform(*_POSTGRES_PAUSE_SECONDS)
         self._bag = self._deeds()
+        self._stopped: list[Part] = []
         self.deeds: list[Deed] = []
 
     @property
@@ -82,11 +83,12 @@ class Monkey:
             yield from each
 
     def _do(self, name: str, deed: Callable[[], None]) -> None:
-        self.deeds.append(Deed(name, time.time()))
+        done = Deed(name, time.time())
+        self.deeds.append(done)
         lasting = len(self._undo)
         deed()
         if len(self._undo) == lasting:
-            self.deeds[-1].until = time.time()
+            done.until = time.time()
 
     def _undo_due(self, now: float) -> None:
         due = [undo for at, undo in self._undo if at <= now]
@@ -103,21 +105,33 @@ class Monkey:
 
         self._undo.append((time.monotonic() + seconds, end))
 
-    def _worker(self) -> Part:
-        # One that has had time to begin a job, if there is one.
-        settled = [worker for worker in self._stack.workers if worker.alive and worker.seconds > _SETTLED_SECONDS]
-        return self._random.choice(settled or self._stack.workers)
+    def _harm(self, how: Callable[[Part], None]) -> None:
+        """Breaks a worker that can be spared; on a crowded machine the dead take longer to come back."""
+        ready = [worker for worker in self._stack.workers if worker.ready and worker not in self._stopped]
+        if len(ready) > (_SPARED if len(self._stack.workers) > 1 else 0):
+            how(self._random.choice(ready))
+        else:
+            self.deeds.pop()
 
     def _kill(self) -> None:
-        self._worker().signal(signal.SIGKILL)
+        self._harm(lambda worker: worker.signal(signal.SIGKILL))
 
     def _stop(self) -> None:
-        worker, pace = self._worker(), self._stack.pace
+        self._harm(self._stop_worker)
+
+    def _stop_worker(self, worker: Part) -> None:
+        pace = self._stack.pace
         worker.signal(signal.SIGSTOP)
-        self._later(pace.lease + 2 * pace.sweep + 1, lambda: worker.signal(signal.SIGCONT))
+        self._stopped.append(worker)
+
+        def go_on() -> None:
+            worker.signal(signal.SIGCONT)
+            self._stopped.remove(worker)
+
+        self._later(pace.lease + 2 * pace.sweep + 1, go_on)
 
     def _drain(self) -> None:
-        self._worker().signal(signal.SIGTERM)
+        self._harm(lambda worker: worker.signal(signal.SIGTERM))
 
     def _kill_api(self) -> None:
         self._random.choice(self._stack.apis).setting.trap.touch()

@@ -18,7 +18,7 @@ from service import app as service_app
 from service.dependencies import Ports
 from service.server import make_server
 from tests.chaos.defects import AlteredDatabase, Defect, LateDatabase, LateStore, break_database
-from tests.chaos.setting import Setting
+from tests.chaos.setting import Setting, ready_mark
 from tests.chaos.studio import MixedStudio
 from worker import app as worker_app
 from worker.loading import load_studio
@@ -43,7 +43,9 @@ def run_worker(setting: Setting, log: Path) -> None:
     settings = _begin(setting, log)
 
     def load(settings: Settings) -> MixedStudio:
-        return MixedStudio(load_studio(settings), setting.folder, stall_seconds=3 * settings.stall_seconds)
+        studio = MixedStudio(load_studio(settings), setting.folder, stall_seconds=3 * settings.stall_seconds)
+        ready_mark(setting, os.getpid()).touch()
+        return studio
 
     def build(settings: Settings) -> worker_app.Ports:
         ports = worker_app.build_ports(settings)

@@ -79,13 +79,17 @@ def handovers(evidence: Evidence) -> Iterator[float]:
 
 
 def repeated(changes: Sequence[Change]) -> Iterator[int]:
-    """Timesteps of one job that were done and not kept, or done again, by each attempt that lost its lease."""
+    """Timesteps of one job that were told and not kept, or told again, by each attempt that lost its lease."""
     for place, lost in enumerate(changes):
-        if is_lost(lost):
-            kept = 0 if lost.checkpoint_key is None else int(lost.checkpoint_key.rpartition("-")[2])
-            later = [one.timestep for one in changes[place + 1 :] if one.timestep != lost.timestep]
-            again = lost.timestep - later[0] + 1 if later and later[0] <= lost.timestep else 0
-            yield max(lost.timestep - kept, again)
+        if not is_lost(lost):
+            continue
+        told = [one.timestep for one in changes[:place] if one.fence == lost.fence and _moves(one)]
+        if not told:
+            yield 0
+            continue
+        kept = 0 if lost.checkpoint_key is None else int(lost.checkpoint_key.rpartition("-")[2])
+        later = next((one.timestep for one in changes[place + 1 :] if _moves(one)), told[-1] + 1)
+        yield max(told[-1] - kept, told[-1] - later + 1, 0)
 
 
 def is_lost(change: Change) -> bool:
@@ -100,6 +104,10 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 
 def _returns(change: Change) -> bool:
     return change.state_before == JobState.RUNNING and change.state == JobState.QUEUED
+
+
+def _moves(change: Change) -> bool:
+    return change.state == JobState.RUNNING and change.timestep != change.timestep_before
 
 
 def _claims(change: Change) -> bool:

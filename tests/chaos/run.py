@@ -3,7 +3,7 @@
 import base64
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.monkey import Monkey
 from tests.chaos.sink import Sink, sink
 from tests.chaos.stack import SHORT_PACE, Pace, Servers, Stack
-from tests.chaos.stories import Story, Teller, plan
+from tests.chaos.stories import Kind, Story, Teller, plan
 
 _LOG = logging.getLogger(__name__)
 _TENANTS = ("acme", "bolt", "crux")
@@ -45,6 +45,7 @@ class Order:
     seed: int = 0
     pace: Pace = SHORT_PACE
     defect: Defect = Defect.NONE
+    kinds: Collection[Kind] = tuple(Kind)
 
 
 @final
@@ -82,7 +83,7 @@ class Run:
         )
 
     def _send(self, tellers: Sequence[Teller]) -> None:
-        stories = plan(self._order.jobs, self._random)
+        stories = plan(self._order.jobs, self._random, kinds=self._order.kinds)
         with ThreadPoolExecutor(_CALLERS) as pool:
             told = [pool.submit(self._tell, tellers[story.number % len(tellers)], story) for story in stories]
             try:

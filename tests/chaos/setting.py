@@ -18,3 +18,8 @@ class Setting:
     trap: Path
     port: int = 0
     defect: Defect = Defect.NONE
+
+
+def ready_mark(setting: Setting, pid: int | None) -> Path:
+    """The file by which a worker says that it has loaded its model."""
+    return setting.folder / f"{pid}.ready"

@@ -19,7 +19,7 @@ from core.wiring import build_store, migrate
 from tests.chaos.defects import Defect
 from tests.chaos.history import keep_history
 from tests.chaos.proxy import FaultProxy
-from tests.chaos.setting import Setting
+from tests.chaos.setting import Setting, ready_mark
 from tests.servers.daemon import free_port
 from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
@@ -79,9 +79,9 @@ class Part:
         return self._process.is_alive()
 
     @property
-    def seconds(self) -> float:
-        """Since its last start."""
-        return time.monotonic() - self._started_at
+    def ready(self) -> bool:
+        """Whether a worker has loaded its model since its last start."""
+        return self.alive and ready_mark(self.setting, self._process.pid).exists()
 
     def mind(self) -> None:
         """Starts it again, some time after its end."""
@@ -103,7 +103,6 @@ class Part:
 
     def _start(self) -> None:
         self._ended_at = None
-        self._started_at = time.monotonic()
         log = self.setting.folder / f"{self._run}-{id(self)}.log"
         self._process: ForkServerProcess = self._context.Process(target=_call, args=(self._run, self.setting, log))
         self._process.start()

@@ -1,7 +1,7 @@
 """What callers do during a run: a deck of short stories, each of which makes a few jobs."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -78,11 +78,11 @@ class Story:
     number: int
 
 
-def plan(jobs: int, random: Random) -> Sequence[Story]:
-    """Stories that make this many jobs; the same for the same random numbers."""
+def plan(jobs: int, random: Random, *, kinds: Collection[Kind] = tuple(Kind)) -> Sequence[Story]:
+    """Stories of these kinds that make this many jobs; the same for the same random numbers."""
     chosen: list[Kind] = []
     left = jobs
-    for kind in _endless(random):
+    for kind in (kind for kind in _endless(random) if kind in kinds):
         if left == 0:
             break
         fitting = kind if JOBS[kind] <= left else Kind.SINGLE
