@@ -1,5 +1,7 @@
 """Deliberate defects, each of which a promise of the service forbids: what finds none of them proves nothing."""
 
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -59,8 +61,15 @@ class AlteredDatabase:
 class LateDatabase:
     """Implements `Database`: a unit of work that has added a job is committed half a second after it says so."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, ends: Callable[[], bool]) -> None:
+        """Commits late from now on.
+
+        Args:
+            database: the true one.
+            ends: asked whenever something is about to be committed late; True kills this process before that.
+        """
         self._database = database
+        self._ends = ends
         self.read, self.ping, self.close = database.read, database.ping, database.close
 
     @contextmanager
@@ -82,6 +91,8 @@ class LateDatabase:
             opened.__exit__(*sys.exc_info())
             raise
         if late:
+            if self._ends():
+                Timer(_LATE_SECONDS / 2, os.kill, (os.getpid(), signal.SIGKILL)).start()
             Timer(_LATE_SECONDS, _commit_and_close, (uow, opened)).start()
         else:
             opened.__exit__(None, None, None)

@@ -43,7 +43,9 @@ def run_worker(setting: Setting, log: Path) -> None:
     settings = _begin(setting, log)
 
     def load(settings: Settings) -> MixedStudio:
-        studio = MixedStudio(load_studio(settings), setting.folder, stall_seconds=3 * settings.stall_seconds)
+        # Until its job has been given to another, and a little longer.
+        stall_seconds = settings.stall_seconds + 1.5 * settings.lease_seconds
+        studio = MixedStudio(load_studio(settings), setting.folder, stall_seconds=stall_seconds)
         ready_mark(setting, os.getpid()).touch()
         return studio
 
@@ -72,13 +74,18 @@ class _Repeated:
 
 
 def _of_api(database: Database, setting: Setting) -> Database:
+    def trapped() -> bool:
+        if not setting.trap.exists():
+            return False
+        setting.trap.unlink()
+        return True
+
     if setting.defect is Defect.ANSWER_FIRST:
-        return LateDatabase(database)
+        return LateDatabase(database, ends=trapped)
 
     def commit(uow: UnitOfWork, added: bool) -> None:  # noqa: FBT001 - as `AlteredDatabase` calls it
         uow.commit()
-        if added and setting.trap.exists():
-            setting.trap.unlink()
+        if added and trapped():
             os.kill(os.getpid(), signal.SIGKILL)
 
     return AlteredDatabase(break_database(database, setting.defect), commit=commit)
