@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from service.links import add_links
 from service.problems import Problem
 from service.schemas.batch_requests import BatchItem, CreateBatch
 from service.schemas.fields import Body
@@ -46,6 +47,7 @@ def add_openapi(app: FastAPI) -> None:
             schemas = made.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(_definitions())
             _drop_defaults(made)
+            add_links(made)
             app.openapi_schema = made
         return app.openapi_schema
 

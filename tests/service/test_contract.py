@@ -1,5 +1,6 @@
 """The service keeps to its own OpenAPI document, whatever is sent: no 5xx, no status or shape it does not declare."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,23 +8,14 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
-from core.settings import Settings
 from core.usecases.keys import Scope, make_key
-from service.app import create_app
 from tests.service.conftest import listening, serve
+from tests.service.contracts import CHECKS, DOCUMENT, UNHINDERED, grounded
 from tests.service.harness import Harness
 
-# Not among them: acceptance of all that fits the schema, for no schema says which bytes are an image.
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-DOCUMENT = create_app(Settings()).openapi()
+EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "6"))  # of each operation, sound and unsound ones each
 CASES = [
     (path, method, mode)
     for path, operations in DOCUMENT["paths"].items()
@@ -41,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module i
 @pytest.fixture(scope="module")
 def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """One service for all examples."""
-    for service in serve(Settings(data_dir=tmp_path_factory.mktemp("contract"))):
+    for service in serve(UNHINDERED.model_copy(update={"data_dir": tmp_path_factory.mktemp("contract")})):
         service.worker(lease_seconds=3600)  # without one the service is not ready
         yield service
 
@@ -73,19 +65,6 @@ def known(living: Harness) -> dict[str, list[str]]:
     return {**job_ids, **own, "image_id": [living.image()], "name": ["image", "other"], "batch_id": [batch]}
 
 
-def _grounded(path: str, body: dict[str, Any], known: dict[str, list[str]]) -> dict[str, Any]:
-    """The same body about things that are there, so that some submissions are sound."""
-    body = {**body, "parameters": {}, "model": None}
-    if path == "/inversions":
-        return {**body, "image": {"id": known["image_id"][0]}, "source_prompt": "a red circle"}
-    if path == "/batches":
-        item = {"custom_id": "a", "inversion_id": known["inversion_id"][0], "target_prompt": "a blue circle"}
-        return {"items": [item, *body.get("items", [])], "expires_in": 60}
-    for other in ("image", "source_prompt", "inversion"):
-        body.pop(other, None)
-    return {**body, "inversion_id": known["inversion_id"][0], "target_prompt": "a blue circle"}
-
-
 @pytest.mark.parametrize(("path", "method", "mode"), CASES)
 def test_every_answer_is_declared(
     living: Harness, address: str, known: dict[str, list[str]], path: str, method: str, mode: GenerationMode
@@ -93,7 +72,7 @@ def test_every_answer_is_declared(
     key = living.key("acme", scopes=frozenset(Scope))
     operation = schemathesis.openapi.from_dict(DOCUMENT)[path][method]
 
-    @settings(max_examples=6, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode), data=st.data())
     def every_answer_is_declared(case: Any, data: st.DataObject) -> None:
         # The stream of a job that nobody works on has no end.
@@ -102,7 +81,7 @@ def test_every_answer_is_declared(
             if name in sound and data.draw(st.booleans()):
                 case.path_parameters[name] = data.draw(st.sampled_from(sound[name]))
         if path in {"/inversions", "/edits", "/batches"} and isinstance(case.body, dict) and data.draw(st.booleans()):
-            case.body = _grounded(path, case.body, known)
+            case.body = grounded(path, case.body, image=known["image_id"][0], inversion=known["inversion_id"][0])
         if case.query and str(case.query.get("wait", "")).isdecimal():
             case.query["wait"] = 0  # there is no worker here, and waiting is tested elsewhere
 
