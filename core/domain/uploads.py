@@ -1,6 +1,6 @@
 """Files that callers send to the object store by themselves, with a form that allows one object and no other."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, final
@@ -30,10 +30,16 @@ class PostForm:
 
 
 class UploadRepository(Protocol):
-    """Uploads that were allowed."""
+    """Uploads that were allowed, and objects that are to go unless a row comes to name them."""
 
     def add(self, upload: Upload) -> None: ...
     def get(self, tenant: str, upload_id: str) -> Upload | None: ...
-    def expire(self, *, limit: int) -> Sequence[str]:
-        """Forgets those past their time; returns their object keys."""
+    def drop(self, upload_id: str) -> bool:
+        """Its object stays; False: its time is over, and the object may be gone."""
         ...
+
+    def expired(self, *, limit: int) -> Mapping[str, str]:
+        """The object keys of those past their time, by id."""
+        ...
+
+    def forget(self, upload_ids: Collection[str]) -> None: ...

@@ -57,6 +57,8 @@ def erase(tx: Transaction, job: Job) -> list[str]:
         .where(jobs.c.id == job.id)
         .values(artifacts=[], result=None, checkpoint_key=None, erased_at=tx.now())
     )
+    # Whoever deletes the objects may fail: their folder, which is the leader's, is looked after once more.
+    tx.connection.execute(update(jobs).where(jobs.c.id.in_((job.id, root))).values(tidied_at=None))
     keys = [artifact.key for artifact in job.artifacts]
     if keys and tx.connection.execute(select(jobs.c.id).where(sharing(root), HAS_ARTIFACTS).limit(1)).first():
         keys = []

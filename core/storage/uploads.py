@@ -1,6 +1,6 @@
 """The repository of uploads."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import final
 
@@ -26,7 +26,13 @@ class SqlUploads:
         row = self._tx.connection.execute(mine.where(uploads.c.expires_at > self._tx.now())).mappings().one_or_none()
         return None if row is None else Upload(**row)
 
-    def expire(self, *, limit: int) -> Sequence[str]:
-        old = select(uploads.c.id).where(uploads.c.expires_at <= self._tx.now()).limit(limit)
-        gone = delete(uploads).where(uploads.c.id.in_(old)).returning(uploads.c.key)
-        return list(self._tx.connection.execute(gone).scalars())
+    def drop(self, upload_id: str) -> bool:
+        mine = delete(uploads).where(uploads.c.id == upload_id, uploads.c.expires_at > self._tx.now())
+        return self._tx.connection.execute(mine).rowcount == 1
+
+    def expired(self, *, limit: int) -> Mapping[str, str]:
+        old = select(uploads.c.id, uploads.c.key).where(uploads.c.expires_at <= self._tx.now()).limit(limit)
+        return {row.id: row.key for row in self._tx.connection.execute(old)}
+
+    def forget(self, upload_ids: Collection[str]) -> None:
+        self._tx.connection.execute(delete(uploads).where(uploads.c.id.in_(upload_ids)))

@@ -1,14 +1,18 @@
 """Images come in: decoded, re-encoded and kept once per tenant."""
 
 import hashlib
+from datetime import timedelta
 
-from core.domain.errors import ErrorCode, InputError, NotFound
+from core.domain.errors import ErrorCode, InputError, NotFound, Unavailable
 from core.domain.ids import IdPrefix, new_id
 from core.domain.job import StoredImage
 from core.domain.ports import Database, ObjectStore
 from core.domain.tenants import Tenant
+from core.domain.uploads import Upload
 from core.domain.web import Web
 from core.images import MAX_BYTES, read_image, to_png
+
+_HELD = timedelta(hours=1)  # far longer than a request takes
 
 
 def submit_image(database: Database, store: ObjectStore, tenant: str, *, data: bytes) -> StoredImage:
@@ -26,16 +30,17 @@ def submit_image(database: Database, store: ObjectStore, tenant: str, *, data: b
     height, width = picture.shape[:2]
     image_id = new_id(IdPrefix.IMAGE)
     key = f"{tenant}/images/{image_id}.png"
-    # The object first: a row never points to nothing; an object without a row is collected by age.
+    # The object first: a row never points to nothing. What comes of no row is deleted like an upload nobody used.
+    held = _hold(database, tenant, key)
     store.put(key, to_png(picture), media_type="image/png")
     with database.begin() as uow:
         image = StoredImage(
             id=image_id, tenant=tenant, sha256=sha256, width=width, height=height, key=key, created_at=uow.now()
         )
         kept = uow.images.add(image)
+        if kept.id == image_id and not uow.uploads.drop(held):
+            raise Unavailable("Keeping the image took too long; send it again.")
         uow.commit()
-    if kept.id != image_id:
-        store.delete(key)
     return kept
 
 
@@ -60,6 +65,24 @@ def check_image_url(web: Web, tenant: Tenant, url: str) -> None:
         detail = "Images named by URL are not allowed for this tenant; send the image, or ask the operator."
         raise InputError(ErrorCode.URL_BLOCKED, detail)
     web.check(url)
+
+
+def _hold(database: Database, tenant: str, key: str) -> str:
+    """Notes that an object is about to be put, and goes again in an hour; returns what `drop` takes."""
+    with database.begin() as uow:
+        now = uow.now()
+        upload = Upload(
+            id=new_id(IdPrefix.UPLOAD),
+            tenant=tenant,
+            key=key,
+            media_type="image/png",
+            max_bytes=MAX_BYTES,
+            created_at=now,
+            expires_at=now + _HELD,
+        )
+        uow.uploads.add(upload)
+        uow.commit()
+    return upload.id
 
 
 def get_image(database: Database, tenant: str, image_id: str) -> StoredImage:

@@ -13,6 +13,7 @@ from core.domain.variants import Variety
 from core.usecases.edits import submit_edit
 from core.usecases.inversions import submit_inversion
 from core.usecases.requests import EditRequest, InversionRequest, Order
+from core.usecases.sweep import erase
 
 
 def get_job(database: Database, tenant: str, job_id: str, *, kind: JobKind | None = None) -> Job:
@@ -82,8 +83,7 @@ def delete_job(
             raise Conflict(ErrorCode.JOB_ACTIVE, f"Unfinished edits need the inversion {job_id}; cancel them first.")
         keys = uow.jobs.delete(tenant, job_id)
         uow.commit()
-    for key in keys:
-        store.delete(key)
+    erase(store, keys)
 
 
 def retry_job(database: Database, wakeups: WakeUps, model: Model, *, order: Order, job_id: str) -> Job:

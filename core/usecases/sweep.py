@@ -1,9 +1,12 @@
 """The sweeper repairs whatever a crash, a lost message or the passing of time has left."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import final
 
+from core.domain.errors import Unavailable
 from core.domain.ports import Database, ObjectStore, WakeUps
 
 _BATCH = 500  # rows a sweep changes in one commit: some tens of milliseconds
@@ -36,7 +39,6 @@ def sweep(database: Database, store: ObjectStore, wakeups: WakeUps) -> Swept:
         leases = uow.jobs.expire_leases(limit=_BATCH)
         deadlines = uow.jobs.expire_deadlines(limit=_BATCH)
         keys = uow.jobs.expire_artifacts(limit=_BATCH)
-        keys = [*keys, *uow.uploads.expire(limit=_BATCH)]
         uow.idempotency.forget(older_than=_IDEMPOTENCY_RETENTION)
         uow.webhooks.forget(older_than=_DELIVERY_RETENTION, limit=_BATCH)
         queued = uow.jobs.queued_count(limit=_WAKE_UPS)
@@ -44,10 +46,30 @@ def sweep(database: Database, store: ObjectStore, wakeups: WakeUps) -> Swept:
     # First, for a store that is down must not keep workers waiting.
     if queued:
         wakeups.send(queued)
-    for key in keys:
-        store.delete(key)
+    erase(store, keys)
+    uploads = clear_uploads(database, store)
     tidied = tidy(database, store, ended_for=_TIDY_AFTER)
-    return Swept(leases=leases, deadlines=deadlines, artifacts=len(keys), wake_ups=queued, tidied=tidied)
+    return Swept(leases=leases, deadlines=deadlines, artifacts=len(keys) + uploads, wake_ups=queued, tidied=tidied)
+
+
+def erase(store: ObjectStore, keys: Iterable[str]) -> None:
+    """Deletes artifacts that no row names any more; what a store that is down keeps, `tidy` finds."""
+    with suppress(Unavailable):
+        for key in keys:
+            store.delete(key)
+
+
+def clear_uploads(database: Database, store: ObjectStore) -> int:
+    """Deletes the objects of uploads past their time, then their rows, so that none is forgotten before it is gone."""
+    with database.read() as uow:
+        expired = uow.uploads.expired(limit=_BATCH)
+    for key in expired.values():
+        store.delete(key)
+    if expired:
+        with database.begin() as uow:
+            uow.uploads.forget(list(expired))
+            uow.commit()
+    return len(expired)
 
 
 def tidy(database: Database, store: ObjectStore, *, ended_for: timedelta) -> int:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from core.domain.errors import AppError
 from core.domain.ports import Database, ObjectStore
-from core.usecases.sweep import tidy
+from core.usecases.sweep import clear_uploads, tidy
 from tests.chaos.history import Change, read_history
 from tests.chaos.ledger import Ledger
 from tests.chaos.monkey import Deed
@@ -49,11 +49,13 @@ class Evidence:
 
 
 def gather(database: Database, engine: Engine, store: ObjectStore, *, ledger: Ledger, **more: Any) -> Evidence:
-    """Reads everything, then has leftovers cleared away as the sweeper would ten minutes later."""
+    """Reads everything, then has leftovers cleared away as the sweeper would within an hour."""
     history = read_history(engine)
     jobs = {row["id"]: row for row in _read(engine, _JOBS)}
     images = {row["id"]: row["key"] for row in _read(engine, "SELECT id, key FROM images")}
-    while tidy(database, store, ended_for=timedelta(0)):
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE uploads SET expires_at = created_at"))
+    while tidy(database, store, ended_for=timedelta(0)) or clear_uploads(database, store):
         continue
     named = {artifact["key"] for job in jobs.values() for artifact in job["artifacts"]}
     with ThreadPoolExecutor(_AT_ONCE) as pool:

@@ -1,18 +1,15 @@
 """One run: callers send, the monkey breaks, everything comes to rest, and the oracle looks."""
 
-import base64
 import logging
 import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from random import Random, random
 from typing import final
 
-import PIL.Image
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.usecases.keys import Scope, make_key
@@ -23,11 +20,12 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.monkey import Monkey
 from tests.chaos.sink import Sink, sink
 from tests.chaos.stack import SHORT_PACE, Pace, Servers, Stack
-from tests.chaos.stories import Kind, Story, Teller, plan
+from tests.chaos.stories import Kind, Story, Teller, picture, plan
 
 _LOG = logging.getLogger(__name__)
 _TENANTS = ("acme", "bolt", "crux")
 _IMAGES = 3  # of each tenant
+_NO_STORY = 60_000  # a number that no story has
 _CALLERS = 4  # stories told at once
 # Unfinished jobs above which nobody sends more. Fewer than the twelve slots: a job that waits for a busy slot says
 # nothing about how soon it was given back.
@@ -161,7 +159,7 @@ class Run:
         endpoint = caller.post("/webhook_endpoints", {})
         assert endpoint is not None
         self._ledger.secrets[caller.tenant] = endpoint.json()["secret"]
-        images = [_image_id(caller, shade) for shade in range(_IMAGES)]
+        images = [_image_id(caller, _NO_STORY + place) for place in range(_IMAGES)]
         return Teller(caller, images=images, hook=self._told.address(caller.tenant), random=self._random)
 
 
@@ -176,10 +174,8 @@ def play(servers: Servers | None, folder: Path, order: Order) -> Evidence:
         return Run(stack, order, ledger, told=told).play()
 
 
-def _image_id(caller: Caller, shade: int) -> str:
-    buffer = BytesIO()
-    PIL.Image.new("RGB", (64, 64), (40 * shade, 90, 60)).save(buffer, "PNG")
-    answer = caller.post("/images", {"base64": base64.b64encode(buffer.getvalue()).decode()})
+def _image_id(caller: Caller, number: int) -> str:
+    answer = caller.post("/images", {"base64": picture(number)})
     assert answer is not None
     return str(answer.json()["id"])
 

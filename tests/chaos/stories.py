@@ -1,13 +1,17 @@
 """What callers do during a run: a deck of short stories, each of which makes a few jobs."""
 
+import base64
 import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
+from io import BytesIO
 from itertools import cycle
 from random import Random
 from typing import Any, final
+
+import PIL.Image
 
 from tests.chaos.caller import Caller
 from tests.chaos.ledger import Fate
@@ -78,6 +82,13 @@ class Story:
     number: int
 
 
+def picture(number: int) -> str:
+    """A picture unlike those of other numbers, in base64."""
+    buffer = BytesIO()
+    PIL.Image.new("RGB", (64, 64), (number % 256, number // 256, 60)).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
 def plan(jobs: int, random: Random, *, kinds: Collection[Kind] = tuple(Kind)) -> Sequence[Story]:
     """Stories of these kinds that make this many jobs; the same for the same random numbers."""
     chosen: list[Kind] = []
@@ -121,7 +132,8 @@ class Teller:
 
     def _picture(self, story: Story) -> None:
         seed = Role.FAST.seed(story.number)
-        body: dict[str, Any] = {"image": {"id": self._images[0]}, "source_prompt": SOURCE}
+        # A picture that nobody has sent before: its bytes are stored while things break.
+        body: dict[str, Any] = {"image": {"base64": picture(story.number)}, "source_prompt": SOURCE}
         body |= {
             "inversion": {**_FAST, "seed": seed},
             "target_prompt": _TARGETS[0],

@@ -12,8 +12,9 @@ from core.storage.database import SqlDatabase
 from core.storage.migrate import upgrade
 from core.storage.objects_folder import FolderStore
 from core.usecases.jobs import cancel_job, delete_job, get_artifact, get_job, list_jobs, retry_job
-from core.usecases.sweep import sweep
+from core.usecases.sweep import sweep, tidy
 from tests.stack.fakes import ARTIFACT, FAILURE, SUCCESS, CountingWakeUps, add_job, cancel, claim, finish, load
+from tests.stack.hooked import HookedStore, refuse
 from tests.stack.submitting import ACME, Caller
 
 
@@ -88,6 +89,18 @@ def test_deleting_erases_the_artifacts_and_keeps_a_tombstone(caller: Caller) -> 
     assert list(caller.store.list(ARTIFACT.key)) == []
     assert get_job(caller.database, "acme", job.id).deleted_at is not None
     assert list_jobs(caller.database, JobFilter(tenant="acme")) == []
+
+
+def test_what_a_store_kept_of_a_deleted_job_is_tidied_away(caller: Caller) -> None:
+    job = _finished(caller)
+    key = f"{job.folder}1/inversion.safetensors"
+    tidy(caller.database, caller.store, ended_for=timedelta(0))
+    caller.store.put(key, b"data", media_type="image/png")
+
+    delete_job(caller.database, HookedStore(caller.store, deleting=refuse), "acme", job_id=job.id)
+
+    assert tidy(caller.database, caller.store, ended_for=timedelta(0)) == 1
+    assert list(caller.store.list(job.folder)) == []
 
 
 def test_an_unfinished_job_is_not_deleted(caller: Caller) -> None:

@@ -1,6 +1,6 @@
 """What an attempt does while the object store or the database is away."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -9,40 +9,14 @@ from typing import final
 
 from core.domain.errors import Unavailable
 from core.domain.job import JobState
-from core.domain.ports import Database, ObjectStore, UnitOfWork
+from core.domain.ports import Database, UnitOfWork
 from core.usecases.sweep import tidy
 from tests.stack.fakes import CountingWakeUps, load
+from tests.stack.hooked import HookedStore, refuse
 from tests.stack.studio import steps_in
 from tests.stack.submitting import Caller
 from worker.tasks import work
 from worker.tools import Tools
-
-
-@final
-class HookedStore:
-    """An object store that asks before it keeps a checkpoint or deletes anything; what that raises is its answer."""
-
-    def __init__(
-        self,
-        store: ObjectStore,
-        *,
-        keeping: Callable[[str], None] = lambda _: None,
-        deleting: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        self._store = store
-        self._keeping, self._deleting = keeping, deleting
-        self.get, self.list, self.ping = store.get, store.list, store.ping
-        self.presign, self.presign_post = store.presign, store.presign_post
-
-    def put(self, key: str, data: bytes, *, media_type: str) -> None:
-        name = key.rpartition("/")[2]
-        if name.startswith("checkpoint"):
-            self._keeping(name)
-        self._store.put(key, data, media_type=media_type)
-
-    def delete(self, key: str) -> None:
-        self._deleting(key)
-        self._store.delete(key)
 
 
 @final
@@ -70,7 +44,7 @@ def test_no_timestep_begins_before_the_last_is_kept(tools: Tools, caller: Caller
     def keep(name: str) -> None:
         asked.append((name, len(steps_in(journal))))
         if asked.count(asked[-1]) <= 2 and name == "checkpoint-3":
-            _away(name)
+            refuse(name)
 
     work(replace(tools, store=HookedStore(tools.store, keeping=keep)))
 
@@ -83,7 +57,7 @@ def test_an_outage_longer_than_a_lease_leaves_checkpoints_out(tools: Tools, call
 
     def keep(name: str) -> None:
         asked.append(name)
-        _away(name)
+        refuse(name)
 
     impatient = replace(tools.limits, patience_seconds=0.1)
     work(replace(tools, store=HookedStore(tools.store, keeping=keep), limits=impatient))
@@ -99,16 +73,16 @@ def test_a_store_that_deletes_nothing_does_not_hinder_the_job(
     caller.invert(shade=2)
     sent = wakeups.sent
 
-    work(replace(tools, store=HookedStore(tools.store, deleting=_away)))
+    work(replace(tools, store=HookedStore(tools.store, deleting=refuse)))
 
     done = load(tools.database, job)
     assert (done.state, done.attempt) == (JobState.SUCCEEDED, 1)
     assert wakeups.sent == sent + 1
 
 
-def test_what_a_store_did_not_delete_is_tidied_away(tools: Tools, caller: Caller) -> None:
+def test_what_a_store_did_not_delete_is_tidiedrefuse(tools: Tools, caller: Caller) -> None:
     job = caller.invert()
-    work(replace(tools, store=HookedStore(tools.store, deleting=_away)))
+    work(replace(tools, store=HookedStore(tools.store, deleting=refuse)))
     left = set(tools.store.list(job.folder))
 
     tidy(tools.database, tools.store, ended_for=timedelta(0))
@@ -118,7 +92,7 @@ def test_what_a_store_did_not_delete_is_tidied_away(tools: Tools, caller: Caller
     assert set(tools.store.list(job.folder)) == kept
 
 
-def test_a_shutdown_uses_up_no_attempt_while_the_database_is_away(tools: Tools, caller: Caller) -> None:
+def test_a_shutdown_uses_up_no_attempt_while_the_database_isrefuse(tools: Tools, caller: Caller) -> None:
     job = caller.invert()
     database = AwayDatabase(tools.database)
 
@@ -131,7 +105,3 @@ def test_a_shutdown_uses_up_no_attempt_while_the_database_is_away(tools: Tools, 
 
     handed = load(tools.database, job)
     assert (handed.state, handed.attempt, database.refusals) == (JobState.QUEUED, 0, 0)
-
-
-def _away(_: str) -> None:
-    raise Unavailable("The object store does not answer.")
