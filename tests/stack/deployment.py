@@ -40,8 +40,8 @@ class Deployment:
         self.database.close()
         self.app.close()
 
-    def worker(self, *, timestep_seconds: float = 0.1) -> WorkerProcess:
-        """A new worker process."""
+    def worker(self, *, timestep_seconds: float | None = 0.1) -> WorkerProcess:
+        """A new worker process; without a time for its timesteps it has the true studio."""
         return WorkerProcess(self.journal, self.environment, timestep_seconds=timestep_seconds)
 
     def invert(self, shade: int = 128) -> Job:

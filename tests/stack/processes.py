@@ -18,14 +18,14 @@ from tests.stack import worker
 _DEADLINE_SECONDS = 60.0
 
 _FORKING: Final = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload(["__main__", "tests.stack.worker"])
+_FORKING.set_forkserver_preload(["__main__", "tests.stack.worker", "tests.stack.true_studio"])
 
 
 @final
 class WorkerProcess:
-    """One worker with the fake studio."""
+    """One worker with the fake studio, or with the true one where no time is given for its timesteps."""
 
-    def __init__(self, journal: Path, environment: dict[str, str], *, timestep_seconds: float = 0.1) -> None:
+    def __init__(self, journal: Path, environment: dict[str, str], *, timestep_seconds: float | None = 0.1) -> None:
         self._log = journal.with_suffix(f".{time.monotonic_ns()}.log")
         given = {**os.environ, **environment}
         self._process = _FORKING.Process(
