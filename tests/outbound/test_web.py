@@ -31,7 +31,9 @@ REFUSED = {
     "reserved": ["240.0.0.1", "255.255.255.255", "192.0.0.8", "192.0.0.9", "5f00::1", "4000::1"],
     "documentation": ["192.0.2.1", "198.51.100.1", "203.0.113.1", "2001:db8::1", "3fff::1"],
     "benchmarks": ["198.18.0.1", "198.19.255.255", "2001:2::1"],
-    "IPv4 mapped": ["::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:8.8.8.8", "::127.0.0.1"],
+    "IPv4 mapped": ["::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:a9fe:a9fe", "::ffff:8.8.8.8"],
+    "IPv4 compatible": ["::127.0.0.1", "::a9fe:a9fe", "::8.8.8.8"],
+    "IPv4 translated": ["::ffff:0:127.0.0.1", "::ffff:0:808:808"],
     "NAT64": ["64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b::808:808", "64:ff9b:1::7f00:1"],
     "6to4": ["2002:7f00:1::", "2002:a9fe:a9fe::1", "2002:808:808::", "192.88.99.1"],
     "Teredo": ["2001::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2"],
@@ -172,6 +174,27 @@ def test_every_redirect_is_checked_again(public: Site, private: Site) -> None:
     assert refused == dict.fromkeys(forbidden, ErrorCode.URL_BLOCKED)
     assert [asked.path for asked in public.asked] == list(forbidden)
     assert private.connections == 0
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_redirect_to_an_address_that_is_not_public_is_refused(public: Site, kind: str) -> None:
+    plain = REFUSED[kind][0]
+    named = Names(inside_test=[plain])
+    literal = f"http://[{plain}]/" if ":" in plain else f"http://{plain}/"
+    public.pages["/literal"] = Page(status=302, headers={"Location": literal})
+    public.pages["/named"] = Page(status=302, headers={"Location": "http://inside.test/"})
+
+    assert refusal(web(named), public.url("/literal")) == ErrorCode.URL_BLOCKED
+    assert refusal(web(named), public.url("/named")) == ErrorCode.URL_BLOCKED
+    assert named.asked[-1] == "inside.test"
+
+
+@pytest.mark.parametrize("text", [REFUSED[kind][0] for kind in REFUSED])
+def test_a_name_with_one_address_that_is_not_public_is_refused(public: Site, text: str) -> None:
+    mixed = Names(mixed_test=[f"{PUBLIC} {text}"])
+
+    assert refusal(web(mixed), public.url(host="mixed.test")) == ErrorCode.URL_BLOCKED
+    assert public.connections == 0
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

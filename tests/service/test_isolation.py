@@ -13,6 +13,7 @@ from core.domain.job import JobState
 from core.domain.ports import Outcome
 from core.usecases.attempts import keep_preview
 from core.usecases.events import list_events
+from core.usecases.jobs import get_job
 from tests.service.harness import GOOD, Harness, accepted, png, problem
 from tests.service.test_access import OPEN
 
@@ -232,11 +233,32 @@ def test_an_idempotency_key_is_the_tenants_own(service: Harness) -> None:
     assert "idempotent-replayed" not in second.headers
 
 
-def test_equal_work_of_two_tenants_is_done_twice(service: Harness) -> None:
-    ours = service.invert()
-    service.client.headers.update(service.key("other"))
-    theirs = service.invert()
+def test_equal_work_of_two_tenants_is_done_twice_and_shares_nothing(anywhere: Harness) -> None:
+    owners = {"acme": dict(anywhere.client.headers), "other": anywhere.key("other")}
+    held = {}
+    for tenant, headers in owners.items():
+        anywhere.client.headers.update(headers)
+        inversion = anywhere.invert()
+        done = anywhere.work()
+        edit = anywhere.edit(inversion_id=inversion["id"])
+        assert (inversion["duplicate_of"], done) == (None, inversion["id"])
+        assert (edit["duplicate_of"], anywhere.work()) == (None, edit["id"])
+        held[tenant] = _held(anywhere, tenant, [inversion["id"], edit["id"]])
 
-    assert ours["inputs"]["image_id"] != theirs["inputs"]["image_id"]
-    assert theirs["duplicate_of"] is None
-    assert {service.work(), service.work()} == {ours["id"], theirs["id"]}
+    ours, theirs = held.values()
+    assert all([*ours.values(), *theirs.values()])
+    assert set(anywhere.ports.store.list("")) == ours["objects"] | theirs["objects"]
+    assert [kind for kind in ours if ours[kind] & theirs[kind]] == []
+
+
+def _held(service: Harness, tenant: str, job_ids: list[str]) -> dict[str, set[str]]:
+    """All that is kept for a tenant: rows by id, and objects by key."""
+    jobs = [get_job(service.ports.database, tenant, job_id) for job_id in job_ids]
+    image_ids = {str(job.inputs["image_id"]) for job in jobs if "image_id" in job.inputs}
+    with service.ports.database.read() as uow:
+        images = [uow.images.get(tenant, image_id) for image_id in image_ids]
+    keys = {artifact.key for job in jobs for artifact in job.artifacts}
+    keys |= {image.key for image in images if image is not None}
+    objects = set(service.ports.store.list(f"{tenant}/"))
+    assert keys <= objects
+    return {"images": image_ids, "jobs": set(job_ids), "keys": keys, "objects": objects}

@@ -17,6 +17,7 @@ from core.domain.variants import ONE, Variety
 
 PROMPT_DIVERGES = "diverges"
 PROMPT_FULL = "memory is full"
+PROMPT_LATE = "takes too long"
 
 
 @final
@@ -54,6 +55,8 @@ class FakeStudio:
             raise ComputeError(ErrorCode.DIVERGED, "The loss is not a number.")
         if prompt == PROMPT_FULL:
             raise MemoryError
+        if prompt == PROMPT_LATE:
+            raise TimeoutError
         digest = _digest(image_png, prompt.encode(), str(seed).encode())
         state = State(0, digest) if resume is None else State(**json.loads(resume))
         while state.done < spec.timesteps:

@@ -8,12 +8,14 @@ from pathlib import Path
 from threading import Thread
 from time import sleep
 
+import pytest
+
 from core.domain.errors import Unavailable
 from core.domain.job import Job, JobClass, JobState, Progress
 from core.domain.ports import Claim, Database, ObjectStore
 from core.domain.watching import EventKind, JobEvent
 from tests.stack.fakes import CountingWakeUps, add_job, cancel, claim, load
-from tests.stack.studio import PROMPT_DIVERGES, PROMPT_FULL, FakeStudio, steps_in
+from tests.stack.studio import PROMPT_DIVERGES, PROMPT_FULL, PROMPT_LATE, FakeStudio, steps_in
 from tests.stack.submitting import ACME, Caller
 from worker.heartbeat import Heartbeat
 from worker.tasks import work
@@ -217,8 +219,9 @@ def test_a_failure_that_repeats_itself_is_final_at_once(tools: Tools, caller: Ca
     assert (failed.error.code, failed.attempt) == ("DIVERGED", 1)
 
 
-def test_a_failure_that_may_pass_is_tried_to_the_limit(tools: Tools, caller: Caller) -> None:
-    job = caller.invert(source_prompt=PROMPT_FULL)
+@pytest.mark.parametrize(("prompt", "code"), [(PROMPT_FULL, "OUT_OF_MEMORY"), (PROMPT_LATE, "TIMEOUT")])
+def test_a_failure_that_may_pass_is_tried_to_the_limit(tools: Tools, caller: Caller, prompt: str, code: str) -> None:
+    job = caller.invert(source_prompt=prompt)
 
     states = []
     for _ in range(3):
@@ -228,7 +231,7 @@ def test_a_failure_that_may_pass_is_tried_to_the_limit(tools: Tools, caller: Cal
     failed = load(tools.database, job)
     assert states == [JobState.QUEUED, JobState.QUEUED, JobState.FAILED]
     assert failed.error is not None
-    assert failed.error.code == "OUT_OF_MEMORY"
+    assert failed.error.code == code
 
 
 def test_a_job_for_another_model_waits_for_a_worker_that_runs_it(tools: Tools, caller: Caller, journal: Path) -> None:
