@@ -24,21 +24,28 @@ from tests.servers.s3 import S3
 @click.option("--jobs", type=click.IntRange(1), default=200, show_default=True, help="How many are sent.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the stories and of the monkey.")
 @click.option("--database", type=click.Choice(["postgres", "sqlite"]), default="postgres", show_default=True)
-@click.option("--defect", type=click.Choice([*Defect]), default=Defect.NONE, help="What is wrong on purpose.")
+@click.option(
+    "--defect",
+    type=click.Choice([one.value for one in Defect]),
+    default=Defect.NONE.value,
+    help="What is wrong on purpose.",
+)
+@click.option("--calm", type=click.FloatRange(1), default=1, show_default=True, help="Multiplies the monkey's pauses.")
 @click.option("--default-pace", is_flag=True, help="The service's own timings instead of a tenth of them.")
-def main(*, jobs: int, seed: int, database: str, defect: str, default_pace: bool) -> None:
+def main(*, jobs: int, seed: int, database: str, defect: str, calm: float, default_pace: bool) -> None:
     """Break a deployment while jobs run; the exit status tells whether every promise held."""
     os.environ["OMP_NUM_THREADS"] = "1"
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     logging.getLogger("tests.chaos").setLevel(logging.INFO)
     began_at = time.monotonic()
-    order = Order(jobs=jobs, seed=seed, defect=Defect(defect), pace=DEFAULT_PACE if default_pace else SHORT_PACE)
+    pace = DEFAULT_PACE if default_pace else SHORT_PACE
+    order = Order(jobs=jobs, seed=seed, defect=Defect(defect), pace=pace, calm=calm)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stylediffusion-chaos-")))
         servers = None if database == "sqlite" else _servers(stack)
         report = judge(play(servers, folder, order))
     click.echo("\n".join(report.lines))
-    click.echo(f"{database}, seed {seed}, defect {defect}, {time.monotonic() - began_at:.0f} s")
+    click.echo(f"{database}, seed {seed}, calm {calm:g}, defect {defect}, {time.monotonic() - began_at:.0f} s")
     click.echo(report.last)
     sys.exit(not report.holds)
 

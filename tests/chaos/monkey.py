@@ -35,10 +35,11 @@ class Deed:
 class Monkey:
     """Does what is due whenever it is asked; everything it stops goes on some seconds later."""
 
-    def __init__(self, stack: Stack, ledger: Ledger, random: Random) -> None:
+    def __init__(self, stack: Stack, ledger: Ledger, random: Random, *, calm: float = 1.0) -> None:
         self._stack = stack
         self._ledger = ledger
         self._random = random
+        self._calm = calm  # multiplies the pauses between deeds
         self._undo: list[tuple[float, Callable[[], None]]] = []
         self._next_at = time.monotonic()
         self._postgres_at = self._next_at + random.uniform(*_POSTGRES_PAUSE_SECONDS)
@@ -58,7 +59,7 @@ class Monkey:
         if now >= self._next_at:
             name, deed = next(self._bag)
             self._do(name, deed)
-            self._next_at = now + self._random.uniform(*_PAUSE_SECONDS)
+            self._next_at = now + self._calm * self._random.uniform(*_PAUSE_SECONDS)
         if self._stack.servers is not None and now >= self._postgres_at:
             self._do(POSTGRES_STOPPED, lambda: self._stop_postgres(self._stack.servers))
             self._postgres_at = time.monotonic() + self._random.uniform(*_POSTGRES_PAUSE_SECONDS)

@@ -26,10 +26,10 @@ _LOG = logging.getLogger(__name__)
 _TENANTS = ("acme", "bolt", "crux")
 _IMAGES = 3  # of each tenant
 _NO_STORY = 60_000  # a number that no story has
-_CALLERS = 4  # stories told at once
+_CALLERS = 6  # stories told at once
 # Unfinished jobs above which nobody sends more. Fewer than the twelve slots: a job that waits for a busy slot says
 # nothing about how soon it was given back.
-_MOST_WAITING = 8
+_MOST_WAITING = 11
 _TICK_SECONDS = 0.1
 _UNASKED = 0.02  # chance per look that a caller sends all the same while Redis is away, so that this is seen
 _LOOK_SECONDS = 1.0
@@ -46,6 +46,7 @@ class Order:
     pace: Pace = SHORT_PACE
     defect: Defect = Defect.NONE
     kinds: Collection[Kind] = tuple(Kind)
+    calm: float = 1.0
 
 
 @final
@@ -62,7 +63,7 @@ class Run:
         self._window = min(_MOST_WAITING, order.jobs // 4)
         self._looked_at = self._said_at = 0.0
         self._over = False
-        self.monkey = Monkey(stack, ledger, Random(order.seed + 1))
+        self.monkey = Monkey(stack, ledger, Random(order.seed + 1), calm=order.calm)
 
     def play(self) -> Evidence:
         """Everything from the first image to the last look."""
