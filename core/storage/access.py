@@ -34,7 +34,7 @@ class SqlKeys:
     def find(self, key_id: str) -> Caller | None:
         own = [column for column in tenants.c if column is not tenants.c.name]
         joined = select(api_keys, *own).outerjoin(tenants, tenants.c.name == api_keys.c.tenant)
-        row = self._tx.connection.execute(joined.where(api_keys.c.id == key_id)).mappings().one_or_none()
+        row = self._tx.one_with_clock(joined.where(api_keys.c.id == key_id))
         if row is None:
             return None
         allowed = {column.name: row[column.name] for column in own}

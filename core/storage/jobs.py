@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import final
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, type_coerce, update
+from sqlalchemy.dialects.postgresql import JSONB
 
 from core.domain.job import Job, JobClass, JobState, Progress
 from core.domain.ports import Beat, Claim, JobFilter, Outcome
@@ -62,7 +63,7 @@ class SqlJobs:
     def list(self, query: JobFilter) -> Sequence[Job]:
         rows = self._tx.connection.execute(
             select(jobs)
-            .where(*_conditions(query))
+            .where(*_conditions(query), *_labelled(query.metadata, postgres=self._tx.postgres))
             .order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
             .limit(query.limit)
         )
@@ -144,10 +145,15 @@ def _conditions(query: JobFilter) -> list[ColumnElement[bool]]:
         conditions.append(jobs.c.created_at > query.created_after)
     if query.created_before is not None:
         conditions.append(jobs.c.created_at < query.created_before)
-    conditions += [jobs.c.metadata[key].as_string() == value for key, value in query.metadata]
     if query.after is not None:
         created_at, job_id = query.after
         # Spelled out, not as a row value: each side then has the column's type.
         older = jobs.c.created_at < created_at
         conditions.append(or_(older, and_(jobs.c.created_at == created_at, jobs.c.id < job_id)))
     return conditions
+
+
+def _labelled(metadata: Sequence[tuple[str, str]], *, postgres: bool) -> list[ColumnElement[bool]]:
+    if postgres:  # as a document in a document, which an index answers
+        return [type_coerce(jobs.c.metadata, JSONB).contains({key: value}) for key, value in metadata]
+    return [jobs.c.metadata[key].as_string() == value for key, value in metadata]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import final
 
-from sqlalchemy import ColumnElement, and_, func, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, select, true, tuple_
 
 from core.domain.job import Job, JobClass, JobState
 from core.domain.watching import QueueLoad
@@ -24,31 +24,40 @@ class SqlQueue:
 
     def position(self, job: Job) -> int:
         mine = tuple_(func.coalesce(job.queued_at, jobs.c.queued_at), job.id)
-        return self._count(
+        before = _count(
             IS_QUEUED,
             jobs.c.job_class == job.job_class,
             jobs.c.model_key == model_key(job.model),
             tuple_(jobs.c.queued_at, jobs.c.id) < mine,
         )
+        row = self._tx.one_with_clock(before)  # what is asked next wants to know the time
+        return 0 if row is None else int(row["count"])
 
     def load(self, job_class: JobClass, *, model: Mapping[str, str] | None = None) -> QueueLoad:
         ready = SqlWorkers(self._tx).ready(model=model)
         its = true() if model is None else jobs.c.model_key == model_key(model)
         mine = and_(jobs.c.job_class == job_class, its)
-        queued, oldest = self._tx.connection.execute(
-            select(func.count(), func.min(jobs.c.queued_at)).where(IS_QUEUED, mine)
-        ).one()
         served = {model_key(worker.model) for worker in ready}
+        # One statement, and yet each count is answered by an index of its own.
+        counted = self._tx.connection.execute(
+            select(
+                select(func.min(jobs.c.queued_at)).where(IS_QUEUED, mine).scalar_subquery().label("oldest"),
+                _count(IS_QUEUED, mine).scalar_subquery().label("queued"),
+                _count(IS_QUEUED, mine, jobs.c.model_key.in_(served)).scalar_subquery().label("served"),
+                _count(IS_RUNNING, mine).scalar_subquery().label("running"),
+                _count(IS_RUNNING, its).scalar_subquery().label("busy"),
+            )
+        ).one()
         return QueueLoad(
             job_class=job_class,
-            queued=queued,
-            oldest_queued_at=oldest,
-            running=self._count(IS_RUNNING, mine),
+            queued=counted.queued,
+            oldest_queued_at=counted.oldest,
+            running=counted.running,
             typical_seconds=self._typical_seconds(job_class),
             workers=len(ready),
             slots=sum(job_class.seats(worker.slots) for worker in ready),
-            busy=self._count(IS_RUNNING, its),
-            stranded=queued - self._count(IS_QUEUED, mine, jobs.c.model_key.in_(served)),
+            busy=counted.busy,
+            stranded=counted.queued - counted.served,
         )
 
     def unfinished(self) -> dict[tuple[JobState, JobClass], int]:
@@ -71,5 +80,6 @@ class SqlQueue:
         lengths = [(row.finished_at - row.started_at).total_seconds() for row in recent if row.started_at is not None]
         return sum(lengths) / len(lengths) if lengths else None
 
-    def _count(self, *conditions: ColumnElement[bool]) -> int:
-        return self._tx.connection.execute(select(func.count()).select_from(jobs).where(*conditions)).scalar_one()
+
+def _count(*conditions: ColumnElement[bool]) -> Select[int]:
+    return select(func.count().label("count")).select_from(jobs).where(*conditions)

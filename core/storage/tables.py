@@ -148,6 +148,12 @@ _PARTIAL = {
 for _name, (_where, _columns) in _PARTIAL.items():
     Index(_name, *_columns, postgresql_where=_where, sqlite_where=_where)
 Index("ix_jobs_list", jobs.c.tenant, jobs.c.created_at, jobs.c.id)
+Index("ix_jobs_method", jobs.c.tenant, jobs.c.method, jobs.c.created_at, jobs.c.id)
+# PostgreSQL's alone: SQLite has no index into a document, and would count running jobs in that by state (see above).
+Index("ix_jobs_state", jobs.c.tenant, jobs.c.state, jobs.c.created_at, jobs.c.id).ddl_if(dialect="postgresql")
+Index(
+    "ix_jobs_metadata", jobs.c.metadata, postgresql_using="gin", postgresql_ops={"metadata": "jsonb_path_ops"}
+).ddl_if(dialect="postgresql")
 
 events = Table(
     "events",

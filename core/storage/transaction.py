@@ -1,9 +1,9 @@
 """What the repositories of one unit of work share: its connection and its clock."""
 
 from datetime import UTC, datetime
-from typing import final
+from typing import Any, final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, RowMapping, Select, func, select
 
 
 @final
@@ -24,6 +24,15 @@ class Transaction:
         if self._now is None:
             self._now = self._read_clock()
         return self._now
+
+    def one_with_clock(self, statement: Select[Any]) -> RowMapping | None:
+        """The row a statement finds, if any; the clock comes with it and costs no statement of its own."""
+        if self.postgres and self._now is None:
+            statement = statement.add_columns(func.clock_timestamp().label("_clock"))
+        row = self.connection.execute(statement).mappings().one_or_none()
+        if row is not None and "_clock" in row:
+            self._now = row["_clock"].astimezone(UTC)
+        return row
 
     def _read_clock(self) -> datetime:
         if not self.postgres:

@@ -21,8 +21,10 @@ def _tables(url: str) -> set[str]:
 
 def test_the_migrations_build_the_tables_of_the_code(database_url: str) -> None:
     engine = make_engine(database_url)
+    left_out = {"sqlite": {"ix_jobs_metadata", "ix_jobs_state"}}.get(engine.dialect.name, set())
+    options = {"include_object": lambda _object, name, *_: name not in left_out}
     with engine.connect() as connection:
-        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+        differences = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
     engine.dispose()
 
     assert differences == []
