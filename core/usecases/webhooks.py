@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 from standardwebhooks.webhooks import Webhook
 
@@ -148,7 +149,7 @@ def _send(web: Web, delivery: Delivery, *, keys: Sequence[str], now: datetime) -
     if answer.status == _GONE:
         return Try(state=DeliveryState.FAILED, status=_GONE, error="The endpoint says that it is gone.")
     said = f"The endpoint answers {answer.status}."
-    return _failed(delivery, now, error=said, status=answer.status, patience=_asked_patience(answer.retry_after))
+    return _failed(delivery, now, error=said, status=answer.status, patience=_asked_patience(answer.retry_after, now))
 
 
 def _failed(
@@ -172,7 +173,16 @@ def _headers(delivery: Delivery, keys: Sequence[str], now: datetime) -> dict[str
     }
 
 
-def _asked_patience(retry_after: str | None) -> timedelta:
-    if retry_after is None or not retry_after.isascii() or not retry_after.isdecimal():
+def _asked_patience(retry_after: str | None, now: datetime) -> timedelta:
+    """What a Retry-After header asks for, in seconds or as a date (RFC 9110, section 10.2.3), within reason."""
+    if retry_after is None:
         return timedelta(0)
-    return min(timedelta(seconds=int(retry_after[:9])), _MOST_PATIENCE)
+    if retry_after.isascii() and retry_after.isdecimal():
+        return min(timedelta(seconds=int(retry_after[:9])), _MOST_PATIENCE)
+    try:
+        date = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return timedelta(0)
+    # RFC 9110's dates are all GMT; the oldest form does not say so.
+    wanted = date.replace(tzinfo=UTC) if date.tzinfo is None else date
+    return min(max(wanted - now, timedelta(0)), _MOST_PATIENCE)

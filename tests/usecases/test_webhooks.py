@@ -1,6 +1,10 @@
 """How often and for how long a delivery is tried, and who takes which."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
 
 from core.domain.ports import Database
 from core.domain.web import WebAnswer
@@ -12,8 +16,9 @@ from tests.stack.fakes import SUCCESS, add_job, claim, finish
 class Refusing:
     """Implements `Web`; no host is there."""
 
-    def __init__(self) -> None:
+    def __init__(self, retry_after: str = "60") -> None:
         self.ids: list[str] = []
+        self._retry_after = retry_after
 
     def check(self, url: str) -> None:
         return
@@ -23,7 +28,7 @@ class Refusing:
 
     def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> WebAnswer:
         self.ids.append(headers["webhook-id"])
-        return WebAnswer(status=503, retry_after="60")
+        return WebAnswer(status=503, retry_after=self._retry_after)
 
     def close(self) -> None:
         return
@@ -47,6 +52,31 @@ def test_there_are_ten_tries_over_three_days(database: Database) -> None:
     assert all(0.95 < wait.total_seconds() / planned < 1.11 for wait, planned in zip(waits, schedule, strict=True))
     assert outcome.state is DeliveryState.FAILED
     assert web.ids == [delivery.id] * 10
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        (lambda now: format_datetime(now + timedelta(minutes=10), usegmt=True), 600),
+        (lambda now: (now + timedelta(minutes=10)).strftime("%A, %d-%b-%y %H:%M:%S GMT"), 600),
+        (lambda now: (now + timedelta(minutes=10)).strftime("%a %b %d %H:%M:%S %Y"), 600),
+        (lambda now: format_datetime(now - timedelta(days=1), usegmt=True), 5),
+        (lambda now: format_datetime(now + timedelta(days=400), usegmt=True), 86400),
+        (lambda _: "Wed, 99 Foo 2026 99:99:99 GMT", 5),
+        (lambda _: "soon", 5),
+    ],
+)
+def test_a_host_may_ask_to_be_left_alone_until_a_date(
+    database: Database, asked: Callable[[datetime], str], seconds: float
+) -> None:
+    now = datetime.now(UTC)
+    web = Refusing(asked(now))
+
+    outcome = deliver(database, web, _pending(database, web))
+
+    assert outcome.next_at is not None
+    # A date has whole seconds, the schedule adds up to a tenth, and the test takes time.
+    assert -1.5 < (outcome.next_at - now).total_seconds() - seconds < 5
 
 
 def _pending(database: Database, web: Refusing) -> Delivery:
