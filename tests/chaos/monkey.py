@@ -129,7 +129,8 @@ class Monkey:
             worker.signal(signal.SIGCONT)
             self._stopped.remove(worker)
 
-        self._later(pace.lease + 2 * pace.sweep + 1, go_on)
+        # It wakes while the next attempt has just begun, or is about to.
+        self._later(pace.lease + self._random.uniform(1, 3) * pace.sweep, go_on)
 
     def _drain(self) -> None:
         self._harm(lambda worker: worker.signal(signal.SIGTERM))
