@@ -1,6 +1,7 @@
 """`make chaos`: `python -m tests.chaos --jobs 200` breaks a deployment while it works, and counts what is lost."""
 
 import logging
+import math
 import os
 import sys
 import tempfile
@@ -31,15 +32,16 @@ from tests.servers.s3 import S3
     help="What is wrong on purpose.",
 )
 @click.option("--calm", type=click.FloatRange(1), default=1, show_default=True, help="Multiplies the monkey's pauses.")
+@click.option("--minutes", type=click.FloatRange(0), default=math.inf, help="After which no more is sent.")
 @click.option("--default-pace", is_flag=True, help="The service's own timings instead of a tenth of them.")
-def main(*, jobs: int, seed: int, database: str, defect: str, calm: float, default_pace: bool) -> None:
+def main(*, jobs: int, seed: int, database: str, defect: str, calm: float, minutes: float, default_pace: bool) -> None:
     """Break a deployment while jobs run; the exit status tells whether every promise held."""
     os.environ["OMP_NUM_THREADS"] = "1"
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     logging.getLogger("tests.chaos").setLevel(logging.INFO)
     began_at = time.monotonic()
     pace = DEFAULT_PACE if default_pace else SHORT_PACE
-    order = Order(jobs=jobs, seed=seed, defect=Defect(defect), pace=pace, calm=calm)
+    order = Order(jobs=jobs, seed=seed, defect=Defect(defect), pace=pace, calm=calm, seconds=60 * minutes)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stylediffusion-chaos-")))
         servers = None if database == "sqlite" else _servers(stack)

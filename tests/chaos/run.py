@@ -1,6 +1,7 @@
 """One run: callers send, the monkey breaks, everything comes to rest, and the oracle looks."""
 
 import logging
+import math
 import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -47,6 +48,7 @@ class Order:
     defect: Defect = Defect.NONE
     kinds: Collection[Kind] = tuple(Kind)
     calm: float = 1.0
+    seconds: float = math.inf  # after which no further story is told
 
 
 @final
@@ -63,6 +65,7 @@ class Run:
         self._window = min(_MOST_WAITING, order.jobs // 4)
         self._looked_at = self._said_at = 0.0
         self._over = False
+        self._ends_at = time.monotonic() + order.seconds
         self.monkey = Monkey(stack, ledger, Random(order.seed + 1), calm=order.calm)
 
     def play(self) -> Evidence:
@@ -102,7 +105,8 @@ class Run:
                 teller.look_at_readiness()
                 break
             time.sleep(_TICK_SECONDS)
-        teller.tell(story)
+        if time.monotonic() < self._ends_at:
+            teller.tell(story)
 
     def _come_to_rest(self) -> None:
         """Returns when all is done, or when nothing has moved for longer than any repair takes."""
