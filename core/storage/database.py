@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, final
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from core.domain.errors import Unavailable
 from core.storage.access import SqlIdempotency, SqlKeys
@@ -21,6 +21,7 @@ from core.storage.webhooks import SqlWebhooks
 from core.storage.workers import SqlWorkers
 
 _BUSY_MILLISECONDS = 30_000  # a write of ours takes milliseconds; only a stuck process makes another wait so long
+_IDLE_MILLISECONDS = 10_000  # with a lease and a sweep less than the 90 seconds in which a job is recovered
 
 
 @final
@@ -90,7 +91,15 @@ def make_engine(url: str) -> Engine:
         return engine
     if address.drivername in {"postgres", "postgresql"}:
         address = address.set(drivername="postgresql+psycopg")
-    return create_engine(address, pool_pre_ping=True)
+    engine = create_engine(address, pool_pre_ping=True)
+    event.listen(engine, "connect", _prepare_postgres)
+    return engine
+
+
+def _prepare_postgres(connection: Any, _record: object) -> None:
+    # A process that stands still, or whose machine is gone, gives back its locks: sweeping is one of them.
+    connection.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_MILLISECONDS}")
+    connection.commit()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -112,5 +121,7 @@ def answering() -> Iterator[None]:
     """Turns the driver's own failures into ours."""
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except DBAPIError as error:
+        if not (isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated):
+            raise
         raise Unavailable("The database does not answer; try again in a moment.") from error
