@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +12,7 @@ from core.diffusion.attention.control import Control, join_carries
 from core.diffusion.attention.low_rank import LowRank
 from core.diffusion.attention.reroute import join_reroutes
 from core.diffusion.attention.sites import Site, SitePredicate
+from core.diffusion.placement import Placement, place_groups
 from core.diffusion.requests import Denoised, Descend, Descended, Rows
 
 
@@ -34,15 +35,16 @@ def denoise_groups(backbone: Predictor, groups: Sequence[Rows]) -> list[Denoised
 
     Gradients flow where the caller has them enabled.
     """
-    control = _control(groups)
-    counts = [len(rows.latents) for rows in groups]
-    latents = torch.cat([rows.latents for rows in groups])
-    timesteps = torch.tensor([rows.timestep for rows in groups]).repeat_interleave(torch.tensor(counts))
-    output = backbone.predict(latents, timesteps, torch.cat([rows.keys for rows in groups]), control=control)
-    outputs = torch.split(output, counts)
-    maps = {site: torch.split(recorded.to(latents.dtype), counts) for site, recorded in control.maps.items()}
+    placed = list(zip(place_groups(groups), groups, strict=True))
+    control = _control(placed)
+    counts = torch.tensor([len(place.brought) for place, _ in placed])
+    timesteps = torch.tensor([rows.timestep for rows in groups]).repeat_interleave(counts)
+    latents, keys = (_together(placed, part) for part in ("latents", "keys"))
+    output = backbone.predict(latents, timesteps, keys, control=control)
+    maps = {site: recorded.to(latents.dtype) for site, recorded in control.maps.items()}
     return [
-        Denoised(outputs[n], _recorded(rows, {site: maps[site][n] for site in maps})) for n, rows in enumerate(groups)
+        Denoised(place.taken(output), _recorded(rows, {site: place.taken(one) for site, one in maps.items()}))
+        for place, rows in placed
     ]
 
 
@@ -78,23 +80,27 @@ def _recorded(rows: Rows, maps: Mapping[Site, Tensor]) -> Mapping[Site, Tensor]:
     return {site: own for site, own in maps.items() if rows.record is not None and rows.record(site)}
 
 
-def _control(groups: Sequence[Rows]) -> Control:
-    placed, total = [], 0
-    for rows in groups:
-        placed.append((total, rows))
-        total += len(rows.latents)
+_Placed: TypeAlias = Sequence[tuple[Placement, Rows]]
+
+
+def _together(placed: _Placed, part: Literal["latents", "keys", "values"]) -> Tensor:
+    """A part of all groups, each row once."""
+    parts: list[tuple[Placement, Tensor]] = [(place, getattr(rows, part)) for place, rows in placed]
+    return torch.cat(
+        [one if len(place.brought) == len(one) else one[place.brought.to(one.device)] for place, one in parts]
+    )
+
+
+def _control(placed: _Placed) -> Control:
+    total = sum(len(place.brought) for place, _ in placed)
     return Control(
-        values=torch.cat([rows.values for rows in groups]),
-        reroutes=join_reroutes([(start, rows.reroutes) for start, rows in placed], total),
-        splits=tuple(replace(rows.split, rows=rows.split.rows + start) for start, rows in placed if rows.split),
-        carry=join_carries([(start, rows.carry) for start, rows in placed if rows.carry is not None]),
+        values=_together(placed, "values"),
+        reroutes=join_reroutes([(place.rows, rows.reroutes) for place, rows in placed], total),
+        splits=tuple(replace(rows.split, rows=place.rows[rows.split.rows]) for place, rows in placed if rows.split),
+        carry=join_carries([(place.rows, rows.carry) for place, rows in placed if rows.carry is not None]),
         features=_features(placed, total),
-        low_rank=tuple(
-            LowRank(rows.low_rank, rows=torch.arange(start, start + len(rows.latents)))
-            for start, rows in placed
-            if rows.low_rank is not None
-        ),
-        record=_any_of([rows.record for rows in groups if rows.record is not None]),
+        low_rank=tuple(LowRank(rows.low_rank, rows=place.rows) for place, rows in placed if rows.low_rank is not None),
+        record=_any_of([rows.record for _, rows in placed if rows.record is not None]),
     )
 
 
@@ -102,11 +108,11 @@ def _any_of(predicates: Sequence[SitePredicate]) -> SitePredicate | None:
     return (lambda site: any(predicate(site) for predicate in predicates)) if predicates else None
 
 
-def _features(placed: Sequence[tuple[int, Rows]], total: int) -> Tensor | None:
+def _features(placed: _Placed, total: int) -> Tensor | None:
     if all(rows.features is None for _, rows in placed):
         return None
     taken = torch.arange(total)
-    for start, rows in placed:
+    for place, rows in placed:
         if rows.features is not None:
-            taken[start : start + len(rows.features)] = start + rows.features
+            taken[place.rows] = place.rows[rows.features]
     return taken

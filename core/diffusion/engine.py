@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeAlias, final
 import torch
 
 from core.diffusion.calls import Predictor, denoise_groups, descend_groups
+from core.diffusion.placement import place_groups
 from core.diffusion.requests import Answer, Denoise, Descend, Descended, Reached, Request, Result, Solver
 from core.diffusion.turns import Turns
 
@@ -58,8 +59,8 @@ class Engine:
     """Runs solvers from any number of threads in shared calls.
 
     A call has at most `max_rows` rows, or `max_descents` where it keeps a graph for its gradient; one that runs out of
-    memory is halved, and so is its limit. Before a descent, solvers that have just finished a timestep get
-    `patience_seconds` to come back: an edit's next forward pass would have to wait for that descent.
+    memory is halved, and so is its limit. Before a call, solvers that have just finished a timestep get
+    `patience_seconds` to come back: those alike share it then, and an edit does not wait for a descent between.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class Engine:
 
     def _loop(self) -> None:
         while self._admit():
-            if self._waiting:
+            if self._waiting and not self._patience():
                 self._serve(self._next_batch())
         for flight in self._waiting:
             flight.tell(RuntimeError("the engine was closed"))
@@ -152,10 +153,10 @@ class Engine:
         return not closed
 
     def _patience(self) -> float | None:
-        """Seconds that arrivals are waited for: none while a forward pass waits, no end while nothing does."""
+        """Seconds that those who are away are waited for; no end where nobody waits for a call."""
         if not self._waiting:
             return None
-        if not self._away or not all(map(_descends, self._waiting)):
+        if not self._away:
             return 0.0
         return max(0.0, max(self._away.values()) + self._patience_seconds - time.monotonic())
 
@@ -192,8 +193,8 @@ class Engine:
             self._serve(batch[: len(batch) // 2])
             self._serve(batch[len(batch) // 2 :])
             return
-        for flight, answer in zip(batch, answers, strict=True):
-            flight.forwards += _row_count(flight)
+        for flight, answer, rows in zip(batch, answers, _rows_brought(batch), strict=True):
+            flight.forwards += rows
             if isinstance(answer, Descended) and not answer.enough:
                 flight.backwards += _row_count(flight)
             self._advance(flight, answer)
@@ -238,6 +239,12 @@ def _row_count(flight: _Flight) -> int:
             return count
         case _:
             return 0
+
+
+def _rows_brought(batch: Sequence[_Flight]) -> list[int]:
+    """Rows that each added to a call; one that several share is counted where it came first."""
+    groups = [flight.request.rows for flight in batch if isinstance(flight.request, Denoise)]
+    return [len(place.brought) for place in place_groups(groups)] or [_row_count(flight) for flight in batch]
 
 
 def _descends(flight: _Flight) -> bool:

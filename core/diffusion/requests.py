@@ -5,7 +5,7 @@ A solver is a generator: straight-line numerical code that yields `Denoise`, `De
 A solver must not yield inside `no_grad` or `autocast`.
 """
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar, cast, final
 
@@ -26,7 +26,8 @@ class Rows:
 
     `values` feeds the value layers of cross-attention and `keys` the key layers; `low_rank` are the weights that all
     rows have of their own, as `LowRank` names them; the rest is `Control`, with row numbers counted within the group.
-    All rows stand at one timestep.
+    All rows stand at one timestep. `shared` marks the last rows: those of equal marks are equal in every group, look at
+    no other row, and are computed once in a call.
     """
 
     latents: Float[Tensor, "n c h w"]
@@ -39,6 +40,7 @@ class Rows:
     features: Int[Tensor, " n"] | None = None
     low_rank: Mapping[str, Tensor] | None = None
     record: SitePredicate | None = None
+    shared: tuple[Hashable, ...] = ()
 
 
 @final

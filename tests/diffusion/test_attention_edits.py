@@ -71,7 +71,7 @@ def test_explicit_maps_are_edited_as_published(name: str, target: int) -> None:
 @pytest.mark.parametrize("name", _CASES)
 def test_index_and_matrix_give_the_published_output(name: str, *, recorded: bool) -> None:
     count = len(_CASES[name]["prompts"]) - 1
-    carries = [(0, _words(name, n).carry(0, row=1 + n, source=0)) for n in range(count)]
+    carries = [(torch.arange(1 + count), _words(name, n).carry(0, row=1 + n, source=0)) for n in range(count)]
     control = Control(carry=join_carries(carries), record=(lambda _: True) if recorded else None)
 
     out = control.attend(_CROSS, _VALUES["q"], key=_VALUES["k"], value=_VALUES["v"])
@@ -144,7 +144,7 @@ def test_the_published_limit_of_self_attention_is_half_the_latents_side() -> Non
 def test_joined_carries_count_rows_within_the_whole_call() -> None:
     first, second = (_words("replace_two_targets", n).carry(0, row=1, source=0) for n in (0, 1))
 
-    joined = join_carries([(0, first), (5, second)])
+    joined = join_carries([(torch.tensor([0, 1]), first), (torch.tensor([5, 6]), second)])
 
     assert isinstance(joined, Carry)
     assert joined.rows.tolist() == [1, 6]

@@ -1,5 +1,7 @@
 """Row groups of several solvers in one call: each gets what it would have got alone."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from jaxtyping import TypeCheckError
@@ -10,6 +12,7 @@ from core.diffusion.attention.reroute import Reroute
 from core.diffusion.attention.sites import carries_layout, carries_words, reads_words
 from core.diffusion.backbone import Backbone
 from core.diffusion.calls import _control, denoise_groups, descend_groups
+from core.diffusion.placement import place_groups
 from core.diffusion.requests import Denoised, Descend, Rows
 from tests.diffusion.tiny import Watched
 
@@ -66,7 +69,7 @@ def test_groups_in_one_call_are_answered_as_if_alone(backbone: Backbone, groups:
 
 
 def test_row_numbers_count_within_the_whole_call(groups: list[Rows]) -> None:
-    control = _control(groups)
+    control = _control(list(zip(place_groups(groups), groups, strict=True)))
 
     (layout,) = control.reroutes
     assert layout.query.tolist() == layout.key.tolist() == [0, 2, 2, 3, 4, 5, 7, 7]
@@ -79,7 +82,9 @@ def test_row_numbers_count_within_the_whole_call(groups: list[Rows]) -> None:
 
 
 def test_groups_without_rules_need_none(groups: list[Rows]) -> None:
-    control = _control([groups[0], groups[2]])
+    plain = [groups[0], groups[2]]
+
+    control = _control(list(zip(place_groups(plain), plain, strict=True)))
 
     assert control.reroutes == ()
     assert control.carry is None
@@ -104,6 +109,26 @@ def test_each_group_gets_the_maps_it_records_alone(backbone: Backbone, groups: l
         assert answer.maps.keys() == alone.maps.keys()
         for site, maps in alone.maps.items():
             torch.testing.assert_close(answer.maps[site], maps, rtol=0, atol=1e-10)
+
+
+@torch.no_grad()
+def test_a_shared_row_is_computed_once_and_answered_to_all(backbone: Backbone) -> None:
+    """Three edits of one source: the second takes nothing from it, the third stands at another timestep."""
+    first, second, third = (_edited_rows(seed=20, timestep=timestep) for timestep in (501, 501, 251))
+    other = torch.cat([_normal(1, 4, 16, 16, seed=99), second.latents[1:]])
+    groups = [
+        replace(first, shared=("source at 501",)),
+        replace(second, latents=other, reroutes=(), carry=None, shared=("source at 501",)),
+        replace(third, shared=("source at 251",)),
+    ]
+    watched = Watched(backbone)
+
+    together = denoise_groups(watched, groups)
+
+    assert watched.rows == [5]
+    for rows, answer in zip(groups, together, strict=True):
+        (alone,) = denoise_groups(backbone, [rows])
+        torch.testing.assert_close(answer.output, alone.output, rtol=0, atol=1e-10)
 
 
 def _descend(leaf: Tensor, *, seed: int, enough: float = 0.0) -> Descend:

@@ -46,6 +46,18 @@ def test_edits_of_one_inversion_share_every_call(
         torch.testing.assert_close(one.result.latent, alone.latent, rtol=0, atol=1e-9)
 
 
+def test_the_source_is_evaluated_once_for_all_edits_of_an_inversion(
+    backbone: Backbone, engine: Engine, watched: Watched, inversion: Inversion, schedule: Schedule
+) -> None:
+    subject = edit_of(backbone, inversion)
+    spec = P2PlusSpec(cross_window=1.0, self_window=1.0, uncond_window=1.0)
+
+    ran = engine.run_all([edit(spec, subject, schedule, seed=0) for _ in range(3)], lambda *_: None)
+
+    assert watched.rows == [3 * 2 + 2] * T
+    assert [one.forwards for one in ran] == [4 * T, 2 * T, 2 * T]
+
+
 def test_one_that_ends_early_holds_nobody_up(
     backbone: Backbone, engine: Engine, watched: Watched, inversion: Inversion, schedule: Schedule
 ) -> None:

@@ -4,6 +4,7 @@ Attention is linear in its values, so each edit of the Prompt-to-Prompt family i
 no map is built except where one is recorded.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import final
 
@@ -110,13 +111,13 @@ class Control:
         return maps @ value
 
 
-def join_carries(parts: list[tuple[int, Carry]]) -> Carry | None:
-    """One carry for a call out of those of its row groups, each with the number of rows before it."""
+def join_carries(parts: Sequence[tuple[Int[Tensor, " _"], Carry]]) -> Carry | None:
+    """One carry for a call out of those of its row groups, each with the call's numbers of its rows."""
     if not parts:
         return None
     return Carry(
-        rows=torch.cat([carry.rows + before for before, carry in parts]),
-        sources=torch.cat([carry.sources + before for before, carry in parts]),
+        rows=torch.cat([places[carry.rows] for places, carry in parts]),
+        sources=torch.cat([places[carry.sources] for places, carry in parts]),
         from_source=torch.cat([carry.from_source for _, carry in parts]),
         own=torch.cat([carry.own for _, carry in parts]),
     )

@@ -40,13 +40,12 @@ class Reroute:
         """The same on a device."""
         return Reroute(self.where, query=self.query.to(device), key=self.key.to(device), value=self.value.to(device))
 
-    def after(self, start: int, theirs: "Reroute") -> "Reroute":
-        """This one, and in the rows from `start` on another that counts its rows from there."""
-        here = slice(start, start + len(theirs.query))
+    def after(self, places: Int[Tensor, " m"], theirs: "Reroute") -> "Reroute":
+        """This one, and in the rows at `places` another that counts them from nought."""
         joined = []
         for own, added in ((self.query, theirs.query), (self.key, theirs.key), (self.value, theirs.value)):
             rows = own.clone()
-            rows[here] = own[here][added]
+            rows[places] = own[places][added]
             joined.append(rows)
         query, key, value = joined
         return Reroute(self.where, query=query, key=key, value=value)
@@ -89,17 +88,17 @@ class Split:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=allowed[:, None])
 
 
-def join_reroutes(groups: Sequence[tuple[int, Sequence[Reroute]]], total: int) -> tuple[Reroute, ...]:
-    """Those of row groups, each with the number of rows before it, for a call of `total` rows.
+def join_reroutes(groups: Sequence[tuple[Int[Tensor, " _"], Sequence[Reroute]]], total: int) -> tuple[Reroute, ...]:
+    """Those of row groups, each with the call's numbers of its rows, for a call of `total` rows.
 
     One is left for each set of layers; they act in the order in which they first come.
     """
     joined: dict[SitePredicate, Reroute] = {}
-    for start, reroutes in groups:
+    for places, reroutes in groups:
         for reroute in reroutes:
             own = torch.arange(total)
             before = joined.get(reroute.where) or Reroute(reroute.where, query=own, key=own, value=own)
-            joined[reroute.where] = before.after(start, reroute)
+            joined[reroute.where] = before.after(places, reroute)
     return tuple(joined.values())
 
 

@@ -62,6 +62,7 @@ class _Group:
         self._theirs = target_inputs(subject, index, value_stop=value_stop)
         self._ours = subject.inversion.conditioning.at(index, subject.source.embedding, Role.SOURCE)
         self._source_latent = subject.inversion.path[index]
+        self._inversion, self._source_text = subject.inversion, subject.source.prompt.text
         self._targets = target_branches(subject)
         self._sources = [branch for branch in plan.sources(index) if branch in self._targets]
 
@@ -82,8 +83,9 @@ class _Group:
             values=torch.stack([one.value for one in inputs]),
             reroutes=self._reroutes(len(inputs)),
             split=self._split(objects),
-            carry=join_carries([(0, carry) for carry in self._carries()]),
+            carry=join_carries([(torch.arange(len(inputs)), carry) for carry in self._carries()]),
             record=carries_words if self._plan.reads_words else None,
+            shared=tuple((self._inversion, self._source_text, self._index, branch) for branch in self._sources),
         )
 
     def outputs(self, seen: Denoised) -> Outputs:
