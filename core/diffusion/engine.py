@@ -12,46 +12,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, Generic, TypeAlias, final
+from typing import Any, final
 
 import torch
 
 from core.diffusion.calls import Predictor, denoise_groups, descend_groups
-from core.diffusion.placement import place_groups
+from core.diffusion.flights import Events, Flight, Ran, count_forwards
 from core.diffusion.requests import Answer, Denoise, Descend, Descended, Reached, Request, Result, Solver
 from core.diffusion.turns import Turns
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Ran(Generic[Result]):
-    """A solver's result and the UNet rows it took."""
-
-    result: Result
-    forwards: int
-    backwards: int
-
-
-@final
-@dataclass(slots=True, eq=False)
-class _Flight:
-    """One solver on its way: the request it waits for, and the way back to the thread that runs it."""
-
-    solver: Solver[Any]
-    place: int  # among the solvers that its caller runs together
-    events: "_Events"
-    request: Request | None = None
-    forwards: int = 0
-    backwards: int = 0
-
-    def tell(self, event: Reached | Ran[Any] | BaseException) -> None:
-        """Hands an event to the thread that waits for it."""
-        self.events.put((self, event))
-
-
-_Events: TypeAlias = SimpleQueue[tuple[_Flight, Reached | Ran[Any] | BaseException]]
 
 
 @final
@@ -70,11 +39,11 @@ class Engine:
         self._limits = {False: max_rows, True: max_descents}  # by whether the call is a descent
         self._turns = Turns()
         self._patience_seconds = patience_seconds
-        self._away: dict[_Flight, float] = {}  # since when its caller looks at a finished timestep
+        self._away: dict[Flight, float] = {}  # since when its caller looks at a finished timestep
         self._wake = threading.Condition()
-        self._arrivals: list[tuple[_Flight, Answer]] = []
-        self._leavers: list[_Flight] = []
-        self._waiting: list[_Flight] = []
+        self._arrivals: list[tuple[Flight, Answer]] = []
+        self._leavers: list[Flight] = []
+        self._waiting: list[Flight] = []
         self._closed = False
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
         self._thread.start()
@@ -93,8 +62,8 @@ class Engine:
         Each finishes a timestep before any begins the next, so that those alike share every call. `observe` is told
         the solver's place too. What it raises, or a solver of these, ends them all.
         """
-        events: _Events = SimpleQueue()
-        flights = [_Flight(solver, place, events) for place, solver in enumerate(solvers)]
+        events: Events = SimpleQueue()
+        flights = [Flight(solver, place, events) for place, solver in enumerate(solvers)]
         ran: dict[int, Ran[Result]] = {}
         ready = list(flights)
         try:
@@ -160,25 +129,25 @@ class Engine:
             return 0.0
         return max(0.0, max(self._away.values()) + self._patience_seconds - time.monotonic())
 
-    def _next_batch(self) -> list[_Flight]:
+    def _next_batch(self) -> list[Flight]:
         """Those of one kind whose turn it is, alike with the one that waited longest, as many as a call may hold."""
         rows = Counter[bool]()
         for flight in self._waiting:
-            rows[_descends(flight)] += _row_count(flight)
+            rows[flight.descends] += flight.rows
         descends = self._turns.descends(forwards=rows[False], descents=rows[True])
-        first = next(flight for flight in self._waiting if _descends(flight) is descends)
-        batch, left, room = list[_Flight](), list[_Flight](), self._limits[descends]
+        first = next(flight for flight in self._waiting if flight.descends is descends)
+        batch, left, room = list[Flight](), list[Flight](), self._limits[descends]
         for flight in self._waiting:
-            if _likeness(flight) == _likeness(first) and (not batch or _row_count(flight) <= room):
+            if flight.likeness == first.likeness and (not batch or flight.rows <= room):
                 batch.append(flight)
-                room -= _row_count(flight)
+                room -= flight.rows
             else:
                 left.append(flight)
         self._waiting = left
-        self._turns.take(sum(map(_row_count, batch)), descends=descends, others_wait=rows[not descends] > 0)
+        self._turns.take(sum(flight.rows for flight in batch), descends=descends, others_wait=rows[not descends] > 0)
         return batch
 
-    def _serve(self, batch: list[_Flight]) -> None:
+    def _serve(self, batch: list[Flight]) -> None:
         """Answers a batch; one that fails is halved until the failing solver stands alone."""
         try:
             answers = self._call([flight.request for flight in batch])
@@ -187,16 +156,16 @@ class Engine:
                 batch[0].tell(error)
                 return
             if isinstance(error, torch.OutOfMemoryError):
-                self._limits[_descends(batch[0])] = (sum(map(_row_count, batch)) + 1) // 2
+                self._limits[batch[0].descends] = (sum(flight.rows for flight in batch) + 1) // 2
                 self._waiting = [*batch, *self._waiting]
                 return
             self._serve(batch[: len(batch) // 2])
             self._serve(batch[len(batch) // 2 :])
             return
-        for flight, answer, rows in zip(batch, answers, _rows_brought(batch), strict=True):
-            flight.forwards += rows
+        count_forwards(batch)
+        for flight, answer in zip(batch, answers, strict=True):
             if isinstance(answer, Descended) and not answer.enough:
-                flight.backwards += _row_count(flight)
+                flight.backwards += flight.rows
             self._advance(flight, answer)
 
     def _call(self, requests: Sequence[Request | None]) -> Sequence[Answer]:
@@ -207,7 +176,7 @@ class Engine:
         with torch.no_grad():
             return denoise_groups(self._predictor, groups)
 
-    def _advance(self, flight: _Flight, answer: Answer) -> None:
+    def _advance(self, flight: Flight, answer: Answer) -> None:
         """Sends a solver its answer and puts what it asks next where it belongs."""
         try:
             flight.request = flight.solver.send(answer)
@@ -223,35 +192,9 @@ class Engine:
                 self._waiting.append(flight)
 
 
-def _next_of(events: _Events) -> tuple[_Flight, Reached | Ran[Any]]:
+def _next_of(events: Events) -> tuple[Flight, Reached | Ran[Any]]:
     """What happens next to one of the flights; a failure is raised."""
     flight, event = events.get()
     if isinstance(event, BaseException):
         raise event
     return flight, event
-
-
-def _row_count(flight: _Flight) -> int:
-    match flight.request:
-        case Denoise(rows=rows):
-            return len(rows.latents)
-        case Descend(count=count):
-            return count
-        case _:
-            return 0
-
-
-def _rows_brought(batch: Sequence[_Flight]) -> list[int]:
-    """Rows that each added to a call; one that several share is counted where it came first."""
-    groups = [flight.request.rows for flight in batch if isinstance(flight.request, Denoise)]
-    return [len(place.brought) for place in place_groups(groups)] or [_row_count(flight) for flight in batch]
-
-
-def _descends(flight: _Flight) -> bool:
-    return isinstance(flight.request, Descend)
-
-
-def _likeness(flight: _Flight) -> object:
-    """Requests that share a call have this in common: the kind of pass and the sites that are recorded."""
-    request = flight.request
-    return _descends(flight), request.rows.record if isinstance(request, Denoise) else None

@@ -13,7 +13,8 @@ from core.diffusion.backbone import Backbone
 from core.diffusion.conditioning import PlainConditioning
 from core.diffusion.editing.encoding import encode_edit
 from core.diffusion.editing.methods import edit
-from core.diffusion.engine import Engine, Ran
+from core.diffusion.engine import Engine
+from core.diffusion.flights import Ran
 from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.inversion.methods import invert
 from core.diffusion.inversion.trace import Subject
