@@ -188,6 +188,7 @@ class Call:
             metadata=metadata or {},
             webhook=webhook,
             limits=self.limits,
+            request_id=self.request.state.request_id,
             remember=remember,
             deadline_seconds=self.wish.deadline_seconds,
             max_attempts=self.ports.settings.max_attempts,

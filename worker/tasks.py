@@ -1,9 +1,13 @@
 """The one task: claim the next job, run it, and call for the one after it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
 
-from core.domain.job import JobClass
+import structlog
+
+from core.domain.job import Job, JobClass
 from core.domain.ports import Claim
 from core.usecases.attempts import claim_next, wake_for_more
 from core.usecases.tending import tend_batch
@@ -26,7 +30,8 @@ def work(tools: Tools) -> None:
     if claimed is None:
         return
     try:
-        run_attempt(tools, claimed)
+        with _logged(claimed.job):
+            run_attempt(tools, claimed)
     finally:
         tools.seats.leave(claimed)
     wake_for_more(tools.database, tools.wakeups)
@@ -38,3 +43,16 @@ def work(tools: Tools) -> None:
             tenant=claimed.job.tenant,
             batch_id=claimed.job.batch_id,
         )
+
+
+@contextmanager
+def _logged(job: Job) -> Iterator[None]:
+    """Every line of an attempt carries the ids by which it is looked for; the last says how long it took."""
+    ids = {"job_id": job.id, "request_id": job.request_id, "batch_id": job.batch_id, "tenant": job.tenant}
+    known = {name: value for name, value in ids.items() if value is not None}
+    started = monotonic()
+    with structlog.contextvars.bound_contextvars(**known):
+        try:
+            yield
+        finally:
+            _log.info("Attempt %d has ended after %.1f s.", job.attempt, monotonic() - started)

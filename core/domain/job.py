@@ -146,6 +146,7 @@ class Job:
     warnings: tuple[str, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
     webhook: dict[str, Any] | None = None  # url, events: where its end is told, besides the tenant's endpoints
+    request_id: str | None = None  # of the request that made it, for logs; None where a batch did
 
     @property
     def folder(self) -> str:

@@ -113,6 +113,7 @@ jobs = Table(
     Column("warnings", Document, nullable=False),
     Column("metadata", Document, nullable=False),
     Column("webhook", Document),
+    Column("request_id", String(128)),
 )
 
 

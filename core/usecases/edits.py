@@ -78,10 +78,9 @@ def draft_edit(uow: UnitOfWork, model: Model, inversion: Job, *, order: Order, r
     spec = _checked(uow, model, inversion, request=request)
     now = uow.now()
     return Job(
+        **order.on_job(),
         id=new_job_id(JobKind.EDIT),
-        tenant=order.tenant,
         kind=JobKind.EDIT,
-        job_class=order.job_class,
         state=JobState.WAITING,
         inputs={
             "inversion_id": inversion.id,
@@ -95,14 +94,9 @@ def draft_edit(uow: UnitOfWork, model: Model, inversion: Job, *, order: Order, r
         seed=request.seed,
         created_at=now,
         deadline_at=None if order.deadline_seconds is None else now + timedelta(seconds=order.deadline_seconds),
-        max_attempts=order.max_attempts,
         depends_on=inversion.id,
-        retry_of=order.retry_of,
-        batch_id=order.batch_id,
         batch_item=order.batch_item,
         warnings=prompt_warnings(model, request.target_prompt),
-        metadata=dict(order.metadata),
-        webhook=None if order.webhook is None else dict(order.webhook),
     )
 
 

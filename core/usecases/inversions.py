@@ -69,10 +69,9 @@ def draft_inversion(uow: UnitOfWork, model: Model, *, order: Order, request: Inv
     now = uow.now()
     work = [image.sha256, request.fit, request.source_prompt, request.seed, parameters, model.name, model.revision]
     return Job(
+        **order.on_job(),
         id=new_job_id(JobKind.INVERSION),
-        tenant=order.tenant,
         kind=JobKind.INVERSION,
-        job_class=order.job_class,
         state=JobState.QUEUED,
         inputs={"image_id": image.id, "source_prompt": request.source_prompt, "fit": request.fit.value},
         parameters=parameters,
@@ -81,13 +80,8 @@ def draft_inversion(uow: UnitOfWork, model: Model, *, order: Order, request: Inv
         created_at=now,
         queued_at=now,
         deadline_at=None if order.deadline_seconds is None else now + timedelta(seconds=order.deadline_seconds),
-        max_attempts=order.max_attempts,
-        retry_of=order.retry_of,
-        batch_id=order.batch_id,
         work_key=_work_key(work),
         warnings=prompt_warnings(model, request.source_prompt),
-        metadata=dict(order.metadata),
-        webhook=None if order.webhook is None else dict(order.webhook),
     )
 
 

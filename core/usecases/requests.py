@@ -35,7 +35,14 @@ class Order:
     batch_item: int | None = None
     webhook: Mapping[str, Any] | None = None  # url, events
     limits: Limits | None = None
+    request_id: str | None = None  # for logs
     remember: Remember | None = None
+
+    def on_job(self) -> dict[str, Any]:
+        """What a job keeps of its order as it stands."""
+        same = ("tenant", "job_class", "max_attempts", "retry_of", "batch_id", "request_id")
+        webhook = None if self.webhook is None else dict(self.webhook)
+        return {**{name: getattr(self, name) for name in same}, "metadata": dict(self.metadata), "webhook": webhook}
 
     def for_inversion(self) -> "Order":
         """The order for the inversion that an edit brings along."""

@@ -12,6 +12,7 @@ import structlog
 from fastapi.testclient import TestClient
 
 from core.logs import configure_logs
+from core.usecases.jobs import get_job
 from service.app import create_app
 from service.waiting import Poller
 from tests.service.harness import FailingDatabase, Harness
@@ -47,6 +48,17 @@ def test_a_request_is_one_line_with_its_id(service: Harness, log: StringIO) -> N
     assert line["status"] == 200
     assert line["tenant"] == "acme"
     assert line["milliseconds"] > 0
+
+
+def test_a_job_knows_the_request_that_made_it(anywhere: Harness) -> None:
+    anywhere.client.headers["X-Request-ID"] = "mine"
+    edit = anywhere.edit(image={"id": anywhere.image()}, source_prompt="a red circle on grass")
+    anywhere.client.post(f"/edits/{edit['id']}/cancel")
+    again = anywhere.client.post(f"/edits/{edit['id']}/retry", headers={"X-Request-ID": "another"}).json()
+
+    made = {id_: get_job(anywhere.ports.database, "acme", id_) for id_ in (edit["id"], again["id"])}
+    assert [job.request_id for job in made.values()] == ["mine", "another"]
+    assert get_job(anywhere.ports.database, "acme", edit["inputs"]["inversion_id"]).request_id == "mine"
 
 
 def test_a_failure_leaves_a_traceback_without_values(service: Harness, log: StringIO) -> None:
