@@ -1,6 +1,5 @@
 """What a job costs before it is run: the most UNet passes its parameters allow."""
 
-import math
 from dataclasses import dataclass
 from typing import final
 
@@ -93,4 +92,4 @@ def _lent(spec: Lending, timesteps: int) -> int:
 
 def inner_budgets(spec: Optimisation) -> tuple[int, ...]:
     """The largest number of inner steps at each timestep, in order."""
-    return tuple(math.ceil(spec.inner_steps * math.exp(-spec.inner_decay * index)) for index in range(spec.timesteps))
+    return tuple(spec.inner_budget(index) for index in range(spec.timesteps))

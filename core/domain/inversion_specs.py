@@ -1,5 +1,6 @@
 """The parameters of every inversion method."""
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, get_args
@@ -65,10 +66,30 @@ class Optimisation(Sampling):
         1e-5, description="A timestep ends early once its loss is below stop_loss + stop_slope * i."
     )
     stop_slope: Annotated[float, Field(ge=0.0, le=1.0), NotBool] = Field(2e-5, description="See stop_loss.")
+    closing_steps: Annotated[int, Field(ge=0, le=500), NotBool] = Field(
+        0, description="Optimiser steps at each closing timestep, without early stop; 0 makes them like all others."
+    )
+    closing_share: Fraction = Field(
+        0.2, description="The share of timesteps that close: what is missed in the last ones, none after them mends."
+    )
     attention_loss: AttentionLoss = 0.0
     last_map_call: bool = Field(
         False, description="Spend one more UNet call for the attention map of timestep T (paper, footnote 2)."
     )
+
+    def closes(self, index: int) -> bool:
+        """Whether timestep `index` is one of the closing ones."""
+        return self.closing_steps > 0 and index >= self.timesteps - math.ceil(self.closing_share * self.timesteps)
+
+    def inner_budget(self, index: int) -> int:
+        """The largest number of optimiser steps at timestep `index`: ceil(N exp(-decay * index)) until the closing."""
+        if self.closes(index):
+            return self.closing_steps
+        return math.ceil(self.inner_steps * math.exp(-self.inner_decay * index))
+
+    def enough(self, index: int) -> float:
+        """The loss below which timestep `index` ends early."""
+        return 0.0 if self.closes(index) else self.stop_loss + self.stop_slope * index
 
 
 class StyleDiffusionSpec(Optimisation):

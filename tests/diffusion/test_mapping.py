@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.diffusion.inversion.learning import inner_budget, learning_rate
+from core.diffusion.inversion.learning import learning_rate
 from core.diffusion.mapping import MappingNetwork, modulate
 from core.domain.costs import inner_budgets
 from core.domain.inversion_parts import Head
@@ -109,12 +109,12 @@ def test_budgets_and_rates_are_the_published_ones(published: dict[str, Any]) -> 
     few = StyleDiffusionSpec(timesteps=published["T"], inner_steps=10, inner_decay=0.1)
     indices = range(spec.timesteps)
 
-    assert [inner_budget(spec, index) for index in indices] == published["inner_budget_100"]
-    assert [inner_budget(few, index) for index in indices] == published["inner_budget_10"]
-    assert sum(inner_budget(spec, index) for index in indices) == published["total_100"]
+    assert [spec.inner_budget(index) for index in indices] == published["inner_budget_100"]
+    assert [few.inner_budget(index) for index in indices] == published["inner_budget_10"]
+    assert sum(spec.inner_budget(index) for index in indices) == published["total_100"]
     assert list(inner_budgets(spec)) == published["inner_budget_100"]
     assert [learning_rate(spec, index) for index in indices] == pytest.approx(published["learning_rate"], abs=1e-15)
-    stops = [spec.stop_loss + spec.stop_slope * index for index in indices]
+    stops = [spec.enough(index) for index in indices]
     assert stops == pytest.approx(published["stop_below"], abs=1e-15)
 
 

@@ -88,7 +88,7 @@ def learn_timesteps(
     """Traces the image and fits the learner at every timestep, each starting where the last one arrived.
 
     T calls of tracing, then per timestep one of the branch that is not learned (of null none at guidance 1), at most
-    `inner_budget` with gradient, and one more when the budget ran out. Free-running: each timestep's latent is where
+    the budget's with gradient, and one more when the budget ran out. Free-running: each timestep's latent is where
     the one before really arrived.
     """
     total, keep_maps = 2 * spec.timesteps, spec.attention_loss > 0

@@ -12,11 +12,6 @@ from core.diffusion.requests import Answer, Denoised, Request, Rows, Tensors, de
 from core.domain.inversion_specs import Optimisation
 
 
-def inner_budget(spec: Optimisation, index: int) -> int:
-    """Largest number of optimiser steps at timestep `index`: ceil(N exp(-decay * index))."""
-    return math.ceil(spec.inner_steps * math.exp(-spec.inner_decay * index))
-
-
 def learning_rate(spec: Optimisation, index: int) -> float:
     """Adam's rate at timestep `index`; it falls linearly and would reach zero at timestep 100."""
     return spec.learning_rate * max(1 - index / 100, 0.01)
@@ -38,8 +33,8 @@ def fit_timestep(
     """
     optimiser = torch.optim.Adam(leaves, lr=learning_rate(spec, index))
     last = math.nan
-    for _ in range(inner_budget(spec, index)):
-        fitted = yield from descend(rows, loss, leaves=leaves, enough=spec.stop_loss + spec.stop_slope * index)
+    for _ in range(spec.inner_budget(index)):
+        fitted = yield from descend(rows, loss, leaves=leaves, enough=spec.enough(index))
         last = fitted.loss
         if fitted.enough:
             return last, fitted.output[0]

@@ -1,7 +1,7 @@
 """Runs the contenders: many solvers in flight in one engine, each scene's inversions shared by its edits."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import chain
 from typing import Any, Final, TypeAlias
@@ -44,9 +44,17 @@ def setup(laboratory: Laboratory, *, seed: int) -> dict[str, Any]:
     }
 
 
-def run_cases(laboratory: Laboratory, file: RowFile, *, scenes: int, seed: int, done: Callable[[Row], None]) -> None:
+def run_cases(
+    laboratory: Laboratory,
+    file: RowFile,
+    *,
+    scenes: int,
+    seed: int,
+    done: Callable[[Row], None],
+    contenders: Sequence[Contender] = tuple(Contender),
+) -> None:
     """Computes every row that the file lacks; `done` is called with each, in this thread."""
-    tasks = _missing(file, scenes=scenes, seed=seed)
+    tasks = _missing(file, contenders, scenes=scenes, seed=seed)
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
         futures = [pool.submit(_run_task, laboratory, file, task, seed=seed) for task in tasks]
         try:
@@ -60,12 +68,12 @@ def run_cases(laboratory: Laboratory, file: RowFile, *, scenes: int, seed: int, 
             raise
 
 
-def _missing(file: RowFile, *, scenes: int, seed: int) -> list[Task]:
+def _missing(file: RowFile, contenders: Sequence[Contender], *, scenes: int, seed: int) -> list[Task]:
     """What is to be done, all edits of one inversion together."""
     present = {row.key for row in file.rows}
     tasks: dict[tuple[int, InversionMethod | None], Task] = defaultdict(list)
     for case in chain.from_iterable(draw_cases(scene, seed=seed) for scene in range(scenes)):
-        for contender in Contender:
+        for contender in contenders:
             if (case.scene, case.kind, contender) not in present:
                 tasks[case.scene, contender.inverter].append((case, contender))
     return list(tasks.values())
