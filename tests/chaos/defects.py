@@ -15,6 +15,7 @@ from core.domain.job import Job, Progress
 from core.domain.ports import Beat, Claim, Database, JobRepository, ObjectStore, Outcome, UnitOfWork
 
 _LATE_SECONDS = 0.5
+_STORED_LATE_SECONDS = 4.0  # often enough a worker is killed meanwhile
 
 
 class Defect(StrEnum):
@@ -100,7 +101,7 @@ class LateDatabase:
 
 @final
 class LateStore:
-    """Implements `ObjectStore`: results appear half a second after they were put."""
+    """Implements `ObjectStore`: results appear some seconds after they were put."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -112,7 +113,7 @@ class LateStore:
         if key.rpartition("/")[2].startswith(("checkpoint", "preview")):
             self._store.put(key, data, media_type=media_type)
         else:
-            Timer(_LATE_SECONDS, self._store.put, (key, data), {"media_type": media_type}).start()
+            Timer(_STORED_LATE_SECONDS, self._store.put, (key, data), {"media_type": media_type}).start()
 
 
 def break_database(database: Database, defect: Defect) -> Database:

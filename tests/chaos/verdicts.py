@@ -56,11 +56,11 @@ def dead_workers_are_replaced(evidence: Evidence) -> Verdict:
     answered = percentile(sorted(one.answered for one in found), 0.99)
     pace = evidence.pace
     allowed = min(90.0, 90 / 75 * (pace.lease + pace.sweep) + 5)
-    seen = (
-        f"{len(waits)} recoveries, median {median(waits or [0]):.1f} s, p99 {percentile(waits, 0.99):.1f} s, longest "
-    )
-    seen += f"{max(waits, default=0):.1f} s; without the time in which the database was stopped p99 {answered:.1f} s"
-    seen += f", allowed by a lease of {pace.lease:g} s: {allowed:.1f} s"
+    queued = percentile(sorted(one.queued_at - one.alive_at for one in found), 0.99)
+    seen = f"{len(waits)} recoveries, median {median(waits or [0]):.1f} s, p99 {percentile(waits, 0.99):.1f} s, "
+    seen += f"longest {max(waits, default=0):.1f} s, back in the queue p99 {queued:.1f} s; "
+    seen += f"without the time in which the database was stopped p99 {answered:.1f} s, allowed by a lease of "
+    seen += f"{pace.lease:g} s: {allowed:.1f} s"
     late = [_slow(one) for one in sorted(found, key=lambda one: -one.answered) if one.answered > allowed]
     return Verdict("P3 a dead worker's jobs go on", seen, late if answered > allowed else [])
 
