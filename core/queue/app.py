@@ -39,6 +39,7 @@ def make_app(settings: Settings) -> Celery:
 def _redis(url: str) -> dict[str, Any]:
     return {
         "broker_url": url,
+        "broker_transport": "core.queue.redis:Transport",
         "broker_transport_options": {
             "visibility_timeout": _VISIBILITY_SECONDS,
             "unacked_restore_interval": 5,
