@@ -80,10 +80,7 @@ def main(*, scenes: int, out: Path, names: tuple[str, ...], threads: int) -> Non
     """Compare inner budgets; differences are to the first setting, paired, with 95 % intervals."""
     torch.set_num_threads(threads)
     laboratory = Laboratory.open(read_model(model_path(), name="pocket"), device="cpu")
-    names = [name.replace("; c", ", c") for name in settings.split(",")]
-    table = Table(
-        "setting", "passes", "dB", "worst", "success", "background dB", "Δ success", "Δ background", "Δ object"
-    )
+    table = Table("setting", "passes", "dB", "worst", "success", "background dB", *map("Δ {}".format, _COMPARED))
     first: list[Row] = []
     for name in names or SETTINGS:
         rows = run_setting(laboratory, name, out, scenes=scenes)

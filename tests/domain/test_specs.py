@@ -158,3 +158,18 @@ def test_a_specification_survives_json() -> None:
     assert resolve_inversion(InversionMethod.STYLEDIFFUSION, inversion.model_dump(mode="json"), {}) == inversion
     assert isinstance(inversion, StyleDiffusionSpec)
     assert inversion.head is Head.REPLACE
+
+
+def test_the_closing_timesteps_have_a_budget_of_their_own_and_do_not_end_early() -> None:
+    spec = StyleDiffusionSpec(
+        timesteps=5, inner_steps=2, closing_steps=6, closing_share=0.4, stop_loss=0.1, stop_slope=0.0
+    )
+
+    assert [spec.inner_budget(index) for index in range(5)] == [2, 2, 2, 6, 6]
+    assert [spec.enough(index) for index in range(5)] == [0.1, 0.1, 0.1, 0.0, 0.0]
+
+
+def test_without_closing_steps_no_timestep_closes() -> None:
+    spec = StyleDiffusionSpec(timesteps=5, inner_steps=3, closing_steps=0, closing_share=1.0)
+
+    assert [spec.inner_budget(index) for index in range(5)] == [3] * 5
