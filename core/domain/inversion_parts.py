@@ -10,6 +10,10 @@ from core.domain.specs import NotBool
 Timesteps = Annotated[int, Field(ge=2, le=200, description="T, the number of timesteps."), NotBool]
 Guidance = Annotated[float, Field(ge=1.0, le=30.0, description="Classifier-free guidance scale w; 1: none."), NotBool]
 InnerSteps = Annotated[int, Field(ge=1, le=500, description="Most optimiser steps at the first timestep."), NotBool]
+_CLOSING = "Optimiser steps at each closing timestep, none left out by an early stop; 0: no timestep closes."
+ClosingSteps = Annotated[int, Field(ge=0, le=500, description=_CLOSING), NotBool]
+_SHARE = "The share of timesteps that close, the last ones: what is missed there no later timestep mends."
+ClosingShare = Annotated[float, Field(ge=0.0, le=1.0, description=_SHARE), NotBool]
 _KEEPS_MAPS = "Weight of the loss that keeps DDIM inversion's attention maps; 0 leaves it out."
 AttentionLoss = Annotated[float, Field(ge=0.0, le=100.0, description=_KEEPS_MAPS), NotBool]
 

@@ -9,6 +9,8 @@ from pydantic import Field, TypeAdapter
 
 from core.domain.inversion_parts import (
     AttentionLoss,
+    ClosingShare,
+    ClosingSteps,
     Correction,
     Feeds,
     Guidance,
@@ -66,12 +68,8 @@ class Optimisation(Sampling):
         1e-5, description="A timestep ends early once its loss is below stop_loss + stop_slope * i."
     )
     stop_slope: Annotated[float, Field(ge=0.0, le=1.0), NotBool] = Field(2e-5, description="See stop_loss.")
-    closing_steps: Annotated[int, Field(ge=0, le=500), NotBool] = Field(
-        0, description="Optimiser steps at each closing timestep, without early stop; 0 makes them like all others."
-    )
-    closing_share: Fraction = Field(
-        0.2, description="The share of timesteps that close: what is missed in the last ones, none after them mends."
-    )
+    closing_steps: ClosingSteps = 0
+    closing_share: ClosingShare = 0.2
     attention_loss: AttentionLoss = 0.0
     last_map_call: bool = Field(
         False, description="Spend one more UNet call for the attention map of timestep T (paper, footnote 2)."
@@ -83,9 +81,8 @@ class Optimisation(Sampling):
 
     def inner_budget(self, index: int) -> int:
         """The largest number of optimiser steps at timestep `index`: ceil(N exp(-decay * index)) until the closing."""
-        if self.closes(index):
-            return self.closing_steps
-        return math.ceil(self.inner_steps * math.exp(-self.inner_decay * index))
+        falling = math.ceil(self.inner_steps * math.exp(-self.inner_decay * index))
+        return self.closing_steps if self.closes(index) else falling
 
     def enough(self, index: int) -> float:
         """The loss below which timestep `index` ends early."""
