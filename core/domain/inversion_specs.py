@@ -58,15 +58,11 @@ class Optimisation(Sampling):
     """The inner loop that learned inversions run at every timestep."""
 
     inner_steps: InnerSteps = 10
-    inner_decay: Fraction = Field(
-        0.0, description="The budget of timestep i is ceil(inner_steps * exp(-inner_decay * i))."
-    )
+    inner_decay: Fraction = Field(0.0, description="Timestep i may take ceil(inner_steps * exp(-inner_decay * i)).")
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0), NotBool] = Field(
         1e-2, description="Adam's rate at the first timestep; timestep i uses learning_rate * (1 - i / 100)."
     )
-    stop_loss: Fraction = Field(
-        1e-5, description="A timestep ends early once its loss is below stop_loss + stop_slope * i."
-    )
+    stop_loss: Fraction = Field(1e-5, description="A timestep ends once its loss is below stop_loss + stop_slope * i.")
     stop_slope: Fraction = Field(2e-5, description="See stop_loss.")
     closing_steps: ClosingSteps = 0
     closing_share: ClosingShare = 0.2
