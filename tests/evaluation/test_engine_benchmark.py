@@ -76,7 +76,7 @@ def test_a_small_run_measures_both_sides_of_the_same_work(folder: Path) -> None:
     model, budget = read_model(folder, name="tiny"), Budget(timesteps=2, guidance=3.0, steps=2)
 
     measured = run_benchmark(
-        model, budget, device="cpu", rounds=2, done=names.append, in_flight=(1, 8), published_steps=4
+        model, budget, device="cpu", rounds=2, done=names.append, in_flight=(1, 8), whole_timesteps=4, published_steps=4
     )
     found = ratios(measured)
 
@@ -88,7 +88,12 @@ def test_a_small_run_measures_both_sides_of_the_same_work(folder: Path) -> None:
     assert released.flops is not None
     assert released.flops > 1.3 * alone.flops
     assert len(released.rounds) == 2
-    assert len(measured.lines["a: inversion, published budget"].rounds) == 1
+    improved, published = (
+        measured.lines[name] for name in ("engine: improved, 8 in flight", "a: inversion, published budget")
+    )
+    assert len(improved.rounds) == len(published.rounds) == 1
+    assert improved.backwards == 3 * 1 + 8
+    assert found["improved_8_in_flight"]["a"] == pytest.approx(2 * released.rounds[0] / improved.rounds[0], rel=1e-2)
     assert set(found) == {
         "inversion_alone",
         "inversion_8_in_flight",

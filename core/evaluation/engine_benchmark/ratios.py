@@ -48,4 +48,6 @@ def as_json(measured: Measured) -> dict[str, Any]:
 
 
 def _ratio(theirs: Line, ours: Line) -> float:
-    return round(median(their / our for their, our in zip(theirs.rounds, ours.rounds, strict=False)), 3)
+    """By job and timestep: a flat budget costs the same at every timestep, so a short run stands for a long one."""
+    same = ours.timesteps / theirs.timesteps
+    return round(same * median(their / our for their, our in zip(theirs.rounds, ours.rounds, strict=False)), 3)

@@ -35,6 +35,7 @@ class Line:
     memory_bytes: int | None
     flops: float | None = None
     peak_share: float | None = None
+    timesteps: int = 0
 
     @property
     def seconds(self) -> float:
@@ -68,6 +69,7 @@ class _Contender:
     name: str
     jobs: int
     run: Callable[[], _Work]
+    timesteps: int
     flops: float | None = None
     every_round: bool = True
 
@@ -80,15 +82,17 @@ def run_benchmark(
     rounds: int,
     done: Callable[[str], None],
     in_flight: tuple[int, ...] = IN_FLIGHT,
+    whole_timesteps: int = IMPROVED.timesteps,
     published_steps: int = PUBLISHED_STEPS,
 ) -> Measured:
     """Everything, in `rounds` rounds; `done` is told each contender's name as it ends.
 
-    `published_steps` is the first timestep's budget of the released inner loop.
+    The improved solver meets the released inner loop, of `published_steps` at the first timestep, once and over
+    `whole_timesteps`: both spend unequally over the timesteps.
     """
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    published = replace(budget, steps=published_steps, decay=PUBLISHED_DECAY, stops=True)
-    bench = _Bench(model, budget, published, device=device, dtype=dtype, in_flight=in_flight)
+    whole = replace(budget, timesteps=whole_timesteps, steps=published_steps, decay=PUBLISHED_DECAY, stops=True)
+    bench = _Bench(model, budget, whole, device=device, dtype=dtype, in_flight=in_flight)
     records = [_Record(one) for one in bench.contenders]
     peaks = []
     for _ in range(rounds):
@@ -136,6 +140,7 @@ class _Record:
             memory_bytes=self._memory,
             flops=flops,
             peak_share=None if flops is None else flops / median(self._taken) / peak,
+            timesteps=self.contender.timesteps,
         )
 
     def _clock(self, device: str) -> None:
@@ -172,14 +177,15 @@ class _Bench:
 
     def _inversions(self, in_flight: tuple[int, ...]) -> list[_Contender]:
         short = replace(self._budget, timesteps=2)
-        photo, whole = self.tasks[0].photo, self._budget.timesteps / 2  # every timestep costs the same
+        photo, steps = self.tasks[0].photo, self._budget.timesteps
+        whole = steps / 2  # every timestep costs the same
         found = []
         for name, loop in self._loops.items():
             flops = whole * count_flops(partial(loop.invert, photo, short, seed=0))
-            found.append(_Contender(f"{name}: inversion", 1, self._reference(loop, self._budget), flops))
+            found.append(_Contender(f"{name}: inversion", 1, self._reference(loop, self._budget), steps, flops))
         flops = whole * count_flops(lambda: drive(self.ours.inversion(self.tasks[0], short), self.ours.backbone))
         return found + [
-            _Contender(f"engine: inversions, {count} in flight", count, self._engine(count, self._budget), flops)
+            _Contender(f"engine: inversions, {count} in flight", count, self._engine(count, self._budget), steps, flops)
             for count in in_flight
         ]
 
@@ -188,27 +194,23 @@ class _Bench:
         alone = replace(task, targets=task.targets[:1])
         for name, loop in self._loops.items():
             run = self._reference_edit(loop, self._fitted[name], alone)
-            found.append(_Contender(f"{name}: edit", 1, run, count_flops(run)))
+            found.append(_Contender(f"{name}: edit", 1, run, self._budget.timesteps, count_flops(run)))
         solver = self.ours.edit(task, self.held, self._budget, target=alone.targets[0])
         flops = count_flops(lambda: drive(solver, self.ours.backbone))
         one, all_ = self._engine_edits(alone), self._engine_edits(task)
         return [
             *found,
-            _Contender("engine: edit", 1, one, flops),
-            _Contender(f"engine: {EDITS} edits of one inversion", EDITS, all_),
+            _Contender("engine: edit", 1, one, self._budget.timesteps, flops),
+            _Contender(f"engine: {EDITS} edits of one inversion", EDITS, all_, self._budget.timesteps),
         ]
 
     def _improved(self, in_flight: tuple[int, ...]) -> list[_Contender]:
-        count = min(8, max(in_flight))
-        improved = replace(IMPROVED, timesteps=self._budget.timesteps, guidance=self._budget.guidance)
+        count, steps = min(8, max(in_flight)), self._published.timesteps
+        improved = replace(IMPROVED, timesteps=steps, guidance=self._budget.guidance)
+        ours, theirs = self._engine(count, improved), self._reference(self._loops["a"], self._published)
         return [
-            _Contender(f"engine: improved, {count} in flight", count, self._engine(count, improved)),
-            _Contender(
-                "a: inversion, published budget",
-                1,
-                self._reference(self._loops["a"], self._published),
-                every_round=False,
-            ),
+            _Contender(f"engine: improved, {count} in flight", count, ours, steps, every_round=False),
+            _Contender("a: inversion, published budget", 1, theirs, steps, every_round=False),
         ]
 
     def _reference(self, loop: ReferenceLoop, budget: Budget) -> Callable[[], _Work]:
