@@ -18,7 +18,7 @@ from core.diffusion.inversion.trace import Subject
 from core.domain.catalogue import read_model
 from core.evaluation.engine_benchmark.ratios import as_json, ratios
 from core.evaluation.engine_benchmark.reference import FROZEN, RELEASED, Habits, Photo, ReferenceLoop
-from core.evaluation.engine_benchmark.runner import run_benchmark
+from core.evaluation.engine_benchmark.runner import Measured, run_benchmark
 from core.evaluation.engine_benchmark.tasks import Budget, Windows
 from core.pocket.weights import model_path
 from tests.diffusion.tiny import save_tiny_model, text_of
@@ -71,15 +71,21 @@ def test_the_reference_loop_and_the_solvers_agree(
     assert (their_edit - ours.path[-1]).abs().max() > 1e-3
 
 
-def test_a_small_run_measures_both_sides_of_the_same_work(folder: Path) -> None:
-    names: list[str] = []
-    model, budget = read_model(folder, name="tiny"), Budget(timesteps=2, guidance=3.0, steps=2)
+@pytest.fixture(scope="module")
+def names() -> list[str]:
+    """The contenders of the run, as each ended."""
+    return []
 
-    measured = run_benchmark(
+
+@pytest.fixture(scope="module")
+def measured(folder: Path, names: list[str]) -> Measured:
+    model, budget = read_model(folder, name="tiny"), Budget(timesteps=2, guidance=3.0, steps=2)
+    return run_benchmark(
         model, budget, device="cpu", rounds=2, done=names.append, in_flight=(1, 8), whole_timesteps=4, published_steps=4
     )
-    found = ratios(measured)
 
+
+def test_a_small_run_measures_both_sides_of_the_same_work(measured: Measured, names: list[str]) -> None:
     assert names[-1] == "edits beside inversions"
     alone, released = measured.lines["engine: inversions, 1 in flight"], measured.lines["a: inversion"]
     assert alone.backwards == released.backwards == 4
@@ -88,11 +94,22 @@ def test_a_small_run_measures_both_sides_of_the_same_work(folder: Path) -> None:
     assert released.flops is not None
     assert released.flops > 1.3 * alone.flops
     assert len(released.rounds) == 2
+    assert measured.crowding.edits > 0
+
+
+def test_the_improved_solver_meets_the_released_one_once_over_a_whole_inversion(measured: Measured) -> None:
     improved, published = (
         measured.lines[name] for name in ("engine: improved, 8 in flight", "a: inversion, published budget")
     )
+
     assert len(improved.rounds) == len(published.rounds) == 1
     assert improved.backwards == 3 * 1 + 8
+
+
+def test_ratios_are_by_timestep(measured: Measured) -> None:
+    found = ratios(measured)
+
+    released, improved = measured.lines["a: inversion"], measured.lines["engine: improved, 8 in flight"]
     assert found["improved_8_in_flight"]["a"] == pytest.approx(2 * released.rounds[0] / improved.rounds[0], rel=1e-2)
     assert set(found) == {
         "inversion_alone",
@@ -101,5 +118,4 @@ def test_a_small_run_measures_both_sides_of_the_same_work(folder: Path) -> None:
         "edits_8_of_one",
         "improved_8_in_flight",
     }
-    assert measured.crowding.edits > 0
     json.dumps([as_json(measured), found])
