@@ -1,25 +1,27 @@
 """The one place that turns settings into ports; API, worker and command line start here."""
 
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from celery import Celery
 from huggingface_hub import snapshot_download
 
 from core.domain.catalogue import Model, read_model
 from core.domain.errors import Unavailable
-from core.domain.ports import Database, ObjectStore, WakeUps
+from core.domain.ports import Database, ObjectStore
 from core.domain.publishing import Publishing
 from core.domain.web import Web
 from core.outbound.web import GuardedWeb, Policy
 from core.pocket.weights import model_path
-from core.queue.app import make_app
 from core.queue.wakeups import CeleryWakeUps
 from core.settings import Settings
 from core.storage.database import SqlDatabase
 from core.storage.migrate import require_current, upgrade
 from core.storage.objects_folder import FolderStore
 from core.storage.objects_s3 import S3Store
+from core.usecases.queue import count_slots
 
 _DESCRIPTION = ["*.json", "tokenizer/*"]
 # One precision, and never a pickle.
@@ -57,9 +59,9 @@ def build_store(settings: Settings) -> ObjectStore:
     )
 
 
-def build_wakeups(settings: Settings) -> WakeUps:
-    """The sending end of the broker."""
-    return CeleryWakeUps(make_app(settings))
+def build_wakeups(app: Celery, database: Database) -> CeleryWakeUps:
+    """The sending end of the broker; the database knows how many slots there are."""
+    return CeleryWakeUps(app, count_slots=partial(count_slots, database))
 
 
 def build_web(settings: Settings) -> Web:

@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from core.queue.app import make_app
 from core.settings import Settings
 from core.usecases.events import find_news
 from core.wiring import build_database, build_model, build_store, build_wakeups, build_web
@@ -76,7 +77,7 @@ def build_ports(settings: Settings) -> Ports:
         settings=settings,
         database=database,
         store=build_store(settings),
-        wakeups=build_wakeups(settings),
+        wakeups=build_wakeups(make_app(settings), database),
         model=build_model(settings),
         poller=Poller(partial(find_news, database)),
         web=build_web(settings),

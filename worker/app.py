@@ -18,12 +18,11 @@ from core.domain.ids import IdPrefix, new_id
 from core.domain.ports import Database, ObjectStore, WakeUps
 from core.domain.studio import Studio
 from core.queue.app import TASK, make_app
-from core.queue.wakeups import CeleryWakeUps
 from core.settings import Settings
 from core.usecases.queue import forget_worker, report_worker
 from core.usecases.sweep import sweep, void_leases
 from core.usecases.tending import tend_batches
-from core.wiring import build_database, build_model, build_publishing, build_store
+from core.wiring import build_database, build_model, build_publishing, build_store, build_wakeups
 from worker.embedded import only_worker
 from worker.heartbeat import Heartbeat
 from worker.periodic import Periodic
@@ -52,8 +51,8 @@ def build_ports(settings: Settings) -> Ports:
     Raises:
         Unavailable: the database does not answer, or its tables are not up to date.
     """
-    app = make_app(settings)
-    return Ports(database=build_database(settings), store=build_store(settings), wakeups=CeleryWakeUps(app), app=app)
+    app, database = make_app(settings), build_database(settings)
+    return Ports(database=database, store=build_store(settings), wakeups=build_wakeups(app, database), app=app)
 
 
 def run(

@@ -1,6 +1,8 @@
 """The sending end: wake-ups as Celery messages without content."""
 
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any, final
 
@@ -10,8 +12,11 @@ from kombu.exceptions import OperationalError
 from core.domain.errors import Unavailable
 from core.queue.app import QUEUE, TASK
 
-# A message is a permit to look for work, not a job: more than there are slots anywhere would only be looked at in vain.
-_MOST_WAITING = 64
+# A message is a permit to look for work, not a job: one that finds every slot busy waits for the first to be free. Two
+# for each slot, since some are looked at in vain.
+_PER_SLOT = 2
+_LEAST = 2  # for the first worker that comes; it calls for more
+_COUNTED_SECONDS = 5  # a worker that comes or goes changes little until then
 _PAUSE_SECONDS = 5  # after a failure, so that requests do not each wait for a dead broker
 
 _log = logging.getLogger(__name__)
@@ -19,10 +24,18 @@ _log = logging.getLogger(__name__)
 
 @final
 class CeleryWakeUps:
-    """Implements `WakeUps`."""
+    """Implements `WakeUps`: what waits on the broker is bounded by the slots that there are.
 
-    def __init__(self, app: Celery) -> None:
+    Args:
+        app: what carries them.
+        count_slots: of all workers that are ready; asked now and then.
+    """
+
+    def __init__(self, app: Celery, *, count_slots: Callable[[], int]) -> None:
         self._app = app
+        self._count_slots = count_slots
+        self._most = _LEAST
+        self._counted_until = 0.0
         self._silent_until = 0.0
 
     def send(self, count: int = 1) -> None:
@@ -49,9 +62,18 @@ class CeleryWakeUps:
 
     def _send(self, count: int) -> None:
         with self._app.producer_pool.acquire(block=True) as producer:
-            free = _MOST_WAITING - _depth(producer.connection)
-            for _ in range(min(count, free)):
+            waiting = _depth(producer.connection)
+            if waiting + count > _LEAST:
+                self._count_again()
+            for _ in range(min(count, self._most - waiting)):
                 self._app.send_task(TASK, producer=producer, retry=False, ignore_result=True)
+
+    def _count_again(self) -> None:
+        if monotonic() < self._counted_until:
+            return
+        self._counted_until = monotonic() + _COUNTED_SECONDS
+        with suppress(Unavailable):  # then what was known is good enough
+            self._most = max(_LEAST, _PER_SLOT * self._count_slots())
 
 
 def _depth(connection: Any) -> int:

@@ -45,6 +45,12 @@ def report_worker(database: Database, worker_id: str, *, model: Model, slots: in
         uow.commit()
 
 
+def count_slots(database: Database) -> int:
+    """Of all workers that are ready."""
+    with database.read() as uow:
+        return sum(worker.slots for worker in uow.workers.ready())
+
+
 def forget_worker(database: Database, worker_id: str) -> None:
     """A worker takes its leave."""
     with database.begin() as uow:

@@ -20,7 +20,6 @@ from core.domain.batch import BatchState
 from core.domain.catalogue import read_model
 from core.domain.job import Job, JobState
 from core.pocket.weights import model_path
-from core.queue.wakeups import CeleryWakeUps
 from core.usecases.requests import Order
 from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
@@ -57,7 +56,7 @@ class Figures:
 
 def measure(deployment: Deployment, *, items: int, edits: int, pause_seconds: float) -> Figures:
     """Sends the batch, then one edit after another while it runs; two workers with two slots each."""
-    caller, wakeups = deployment.caller, CeleryWakeUps(deployment.app)
+    caller, wakeups = deployment.caller, deployment.wakeups
     with deployment.worker(timestep_seconds=0.1), deployment.worker(timestep_seconds=0.1):
         inversion = deployment.wait_for(caller.invert(_PERSON, source_prompt="a circle"), JobState.SUCCEEDED)
         images = [caller.image(shade) for shade in range(_IMAGES)]

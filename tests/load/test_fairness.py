@@ -22,5 +22,5 @@ def figures(tmp_path: Path, postgres_url: str, redis_url: str, model: Model) -> 
 def test_an_edit_beside_a_batch_waits_no_longer_than_two_edits_last(figures: Figures) -> None:
     assert figures.left > ITEMS / 2
     assert figures.wait_p95 <= 2 * figures.duration
-    # Permits, not jobs: of 300 items 200 are jobs by now.
-    assert figures.most_wakeups <= 64
+    # Permits, not jobs: of 300 items 200 are jobs by now. Senders that count at one time may each add to what waits.
+    assert figures.most_wakeups <= 3 * figures.slots

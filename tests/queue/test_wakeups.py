@@ -26,7 +26,7 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Celery]:
 
 
 def test_a_wake_up_waits_for_a_worker(app: Celery) -> None:
-    wakeups = CeleryWakeUps(app)
+    wakeups = _wakeups(app)
 
     wakeups.send()
     wakeups.send(2)
@@ -34,18 +34,56 @@ def test_a_wake_up_waits_for_a_worker(app: Celery) -> None:
     assert wakeups.waiting() == 3
 
 
-def test_no_more_wake_ups_wait_than_slots_could_use(app: Celery) -> None:
-    wakeups = CeleryWakeUps(app)
+@pytest.mark.parametrize(("slots", "most"), [(0, 2), (1, 2), (4, 8), (100, 200)])
+def test_at_most_two_wake_ups_wait_for_each_slot(app: Celery, slots: int, most: int) -> None:
+    wakeups = _wakeups(app, slots=slots)
 
     for _ in range(10):
         wakeups.send(50)
 
-    assert wakeups.waiting() == 64
+    assert wakeups.waiting() == most
+
+
+def test_senders_count_together_what_waits(app: Celery) -> None:
+    first, second = _wakeups(app, slots=2), _wakeups(app, slots=2)
+
+    first.send(3)
+    second.send(3)
+
+    assert first.waiting() == 4
+
+
+def test_wake_ups_are_sent_while_nobody_can_count_slots(app: Celery) -> None:
+    def count_slots() -> int:
+        raise Unavailable("The database does not answer.")
+
+    wakeups = CeleryWakeUps(app, count_slots=count_slots)
+    wakeups.send(10)
+
+    assert wakeups.waiting() == 2
+
+
+def test_slots_are_not_counted_for_every_wake_up(app: Celery) -> None:
+    counts = iter([1])
+    wakeups = CeleryWakeUps(app, count_slots=lambda: next(counts))
+
+    for _ in range(5):
+        wakeups.send()
+
+    assert list(counts) == []
+
+
+def test_a_wake_up_on_an_idle_broker_asks_for_no_slots(app: Celery) -> None:
+    counts = iter([1])
+
+    CeleryWakeUps(app, count_slots=lambda: next(counts)).send()
+
+    assert list(counts) == [1]
 
 
 def test_a_wake_up_carries_nothing(tmp_path: Path) -> None:
     app = make_app(Settings(data_dir=tmp_path))
-    CeleryWakeUps(app).send()
+    _wakeups(app).send()
     app.close()
 
     (message,) = (tmp_path / "queue").iterdir()
@@ -53,12 +91,12 @@ def test_a_wake_up_carries_nothing(tmp_path: Path) -> None:
 
 
 def test_a_broker_that_is_there_answers(app: Celery) -> None:
-    CeleryWakeUps(app).ping()
+    _wakeups(app).ping()
 
 
 def test_a_dead_broker_fails_no_request_and_holds_none_up(redis_url: str, redis_server: Redis) -> None:
     app = make_app(Settings(redis_url=SecretStr(redis_url)))
-    wakeups = CeleryWakeUps(app)
+    wakeups = _wakeups(app)
     wakeups.send()
     redis_server.stop()
 
@@ -93,6 +131,10 @@ def test_a_message_is_never_read_half_written(tmp_path: Path) -> None:
         app.close()
 
     assert all(message["body"] for message in read)
+
+
+def _wakeups(app: Celery, *, slots: int = 4) -> CeleryWakeUps:
+    return CeleryWakeUps(app, count_slots=lambda: slots)
 
 
 def _next(channel: object) -> dict[str, object]:

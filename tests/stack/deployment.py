@@ -5,9 +5,8 @@ from typing import Self, final
 from core.domain.catalogue import Model
 from core.domain.job import Job, JobState
 from core.queue.app import make_app
-from core.queue.wakeups import CeleryWakeUps
 from core.settings import Settings
-from core.wiring import build_database, build_store, migrate
+from core.wiring import build_database, build_store, build_wakeups, migrate
 from tests.stack.fakes import load
 from tests.stack.processes import WorkerProcess, wait_until
 from tests.stack.studio import steps_in
@@ -30,8 +29,8 @@ class Deployment:
         self.journal = settings.data_dir / "journal"
         self.database = build_database(settings)
         self.app = make_app(settings)
-        store, wakeups = build_store(settings), CeleryWakeUps(self.app)
-        self.caller = Caller(self.database, store, wakeups=wakeups, model=model)
+        self.wakeups = build_wakeups(self.app, self.database)
+        self.caller = Caller(self.database, build_store(settings), wakeups=self.wakeups, model=model)
 
     def __enter__(self) -> Self:
         return self
