@@ -17,9 +17,10 @@ from core.diffusion.editing.methods import edit
 from core.diffusion.editing.regions import find_region
 from core.diffusion.editing.subject import EditSubject, Text
 from core.diffusion.engine import Engine
-from core.diffusion.inversion.artifact import Header, unpack_inversion
+from core.diffusion.inversion.artifact import Header
 from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.inversion.methods import invert
+from core.diffusion.inversion.shelf import Shelf
 from core.diffusion.inversion.trace import Subject
 from core.diffusion.requests import Result, Solver
 from core.domain.catalogue import Model
@@ -46,6 +47,7 @@ class ModelStudio:
         self.backbone = backbone
         self.engine = engine
         self._results = Results(model, backbone, evaluator)
+        self._shelf = Shelf(device=str(backbone.device))
 
     @classmethod
     def load(cls, model: Model, *, image_encoder: Path | None, evaluator: Evaluator, device: str) -> "ModelStudio":
@@ -108,7 +110,7 @@ class ModelStudio:
 
         `images` are those that the parameters name, by id.
         """
-        held, header = unpack_inversion(inversion, device=str(self.backbone.device))
+        held, header = self._shelf.unpack(inversion)
         self._refuse_other_model(header)
         mask = _mask(spec.region, images)
         original = read_image(images[spec.content_image_id] if isinstance(spec, StyleTransferSpec) else image_png)
