@@ -55,7 +55,9 @@ class Settings(BaseSettings):
     checkpoint_seconds: Annotated[float, Field(ge=0)] = Field(
         0, description="Least time between two checkpoints of a job; 0: one at every timestep."
     )
-    max_attempts: Annotated[int, Field(ge=1, le=20)] = Field(3, description="Lost attempts before a job is POISON.")
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = Field(
+        3, description="Lost attempts before a job is POISON, those aside that left a checkpoint."
+    )
     retention_days: Annotated[float, Field(gt=0)] = Field(30, description="How long artifacts are kept.")
     requests_per_minute: Annotated[int, Field(ge=1)] = Field(6000, description="Of one tenant, unless it has its own.")
     max_unfinished_jobs: Annotated[int, Field(ge=1)] = Field(

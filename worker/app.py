@@ -2,15 +2,17 @@
 
 import logging
 import math
+import signal
+import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import final
 
 from celery import Celery
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_shutting_down
 from celery.utils.dispatch import Signal
 
 from core.domain.errors import Unavailable
@@ -25,6 +27,7 @@ from core.usecases.tending import tend_batches
 from core.wiring import build_database, build_model, build_publishing, build_store, build_wakeups
 from worker.embedded import only_worker
 from worker.heartbeat import Heartbeat
+from worker.lookout import Lookout
 from worker.periodic import Periodic
 from worker.tasks import work
 from worker.tools import Limits, Seats, Tools
@@ -71,6 +74,8 @@ def run(
     Raises:
         Unavailable: something needed is missing, in one sentence.
     """
+    # Until Celery has its own way of ending; an attempt that runs by then is handed on.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     ports = build(settings)
     database = ports.database
     with ExitStack() as stack:
@@ -88,7 +93,10 @@ def run(
                 "batches", lambda: tend_batches(database, tools.wakeups, tools.model), seconds=settings.sweep_seconds
             )
         )
-        return _consume(ports.app, tools, slots=settings.slots, presence=_presence(settings, tools))
+        stack.enter_context(_presence(settings, tools))
+        stack.enter_context(Lookout(tools, slots=settings.slots, seconds=settings.heartbeat_seconds))
+        stack.callback(tools.heartbeat.shut_down)  # however the consumer ends, no job is waited for
+        return _consume(ports.app, tools, slots=settings.slots)
 
 
 @contextmanager
@@ -131,16 +139,14 @@ def _tools(settings: Settings, ports: Ports, *, studio: Studio) -> Tools:
     )
 
 
-def _consume(app: Celery, tools: Tools, *, slots: int, presence: AbstractContextManager[None]) -> int:
-    """Runs jobs until a signal comes; the worker is present from the moment that it takes wake-ups."""
+def _consume(app: Celery, tools: Tools, *, slots: int) -> int:
+    """Runs jobs until a signal comes."""
 
     def on_wake_up() -> None:
         work(tools)
 
     app.task(name=TASK)(on_wake_up)
-    with ExitStack() as stack:
-        stack.enter_context(_receiving(worker_ready, lambda: stack.enter_context(presence)))
-        stack.enter_context(_receiving(worker_shutting_down, tools.heartbeat.shut_down))
+    with _receiving(worker_shutting_down, tools.heartbeat.shut_down):
         return _run(app, slots)
 
 

@@ -1,18 +1,18 @@
 """The one task: claim the next job, run it, and call for the one after it."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 
 import structlog
 
-from core.domain.job import Job, JobClass
+from core.domain.job import Job
 from core.domain.ports import Claim
 from core.usecases.attempts import claim_next, wake_for_more
 from core.usecases.tending import tend_batch
 from worker.attempt import run_attempt
-from worker.tools import Tools
+from worker.tools import Tools, Vacancy
 
 _log = logging.getLogger(__name__)
 
@@ -21,14 +21,29 @@ def work(tools: Tools) -> None:
     """What a wake-up does: at most one job; nothing queued is no error."""
     if tools.heartbeat.stopping:
         tools.wakeups.send()  # for a worker that stays
-        return
+    elif (claimed := claim(tools)) is not None:
+        carry_out(tools, claimed)
 
-    def claim(classes: Sequence[JobClass]) -> Claim | None:
-        return claim_next(tools.database, lease_seconds=tools.limits.lease_seconds, classes=classes, model=tools.model)
 
-    claimed = tools.seats.take(claim)
-    if claimed is None:
-        return
+def claim(tools: Tools) -> Claim | None:
+    """The next job, with a seat of its own; None when there is no job, or no seat, or soon no worker."""
+    if tools.heartbeat.stopping:
+        return None
+
+    def ask(vacancy: Vacancy) -> Claim | None:
+        return claim_next(
+            tools.database,
+            lease_seconds=tools.limits.lease_seconds,
+            classes=vacancy.classes,
+            model=tools.model,
+            suspects=vacancy.suspects,
+        )
+
+    return tools.seats.take(ask)
+
+
+def carry_out(tools: Tools, claimed: Claim) -> None:
+    """Runs a claimed job, leaves its seat, and calls for what comes next."""
     try:
         with _logged(claimed.job):
             run_attempt(tools, claimed)

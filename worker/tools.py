@@ -27,25 +27,47 @@ class Limits:
 
 
 @final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vacancy:
+    """What may sit in a free slot."""
+
+    classes: Sequence[JobClass]
+    suspects: bool  # jobs on the last of several attempts
+
+
+@final
 class Seats:
-    """Gives out a worker's slots, to each class those that it may have."""
+    """Gives out a worker's slots, to each class those that it may have.
+
+    Two jobs on their last attempt never sit in one worker: the one that kills it would take the other along for good.
+    """
 
     def __init__(self, slots: int) -> None:
+        self._slots = slots
         self._most_batch = JobClass.BATCH.seats(slots)
-        self._batch = 0
+        self._taken: list[Claim] = []
         self._lock = Lock()
 
-    def take(self, claim: Callable[[Sequence[JobClass]], Claim | None]) -> Claim | None:
-        """Claims a job of the classes that may run now."""
+    def take(self, claim: Callable[[Vacancy], Claim | None]) -> Claim | None:
+        """Claims a job that may run now."""
         with self._lock:
-            claimed = claim(list(JobClass) if self._batch < self._most_batch else [JobClass.INTERACTIVE])
-            self._batch += claimed is not None and claimed.job.job_class is JobClass.BATCH
+            if len(self._taken) == self._slots:
+                return None
+            batch = sum(one.job.job_class is JobClass.BATCH for one in self._taken)
+            claimed = claim(
+                Vacancy(
+                    classes=list(JobClass) if batch < self._most_batch else [JobClass.INTERACTIVE],
+                    suspects=not any(one.job.suspect for one in self._taken),
+                )
+            )
+            if claimed is not None:
+                self._taken.append(claimed)
         return claimed
 
     def leave(self, claimed: Claim) -> None:
         """The job's slot is free again."""
         with self._lock:
-            self._batch -= claimed.job.job_class is JobClass.BATCH
+            self._taken = [one for one in self._taken if one is not claimed]
 
 
 @final

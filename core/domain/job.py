@@ -154,6 +154,16 @@ class Job:
         return f"{self.tenant}/jobs/{self.id}/"
 
     @property
+    def suspect(self) -> bool:
+        """True for the last of several attempts: what ended the others may be the job itself."""
+        return 1 < self.attempt == self.max_attempts
+
+    @property
+    def has_moved(self) -> bool:
+        """True when its newest attempt has left a checkpoint of its own."""
+        return self.checkpoint_key is not None and self.checkpoint_key.startswith(f"{self.folder}{self.fence}/")
+
+    @property
     def forgotten(self) -> bool:
         """True when the job had a result that is no longer kept."""
         return self.state is JobState.SUCCEEDED and not self.artifacts

@@ -98,9 +98,9 @@ class JobRepository(Protocol):
         ...
 
     def claim_next(
-        self, *, lease_seconds: float, classes: Sequence[JobClass], model: Mapping[str, str]
+        self, *, lease_seconds: float, classes: Sequence[JobClass], model: Mapping[str, str], suspects: bool = True
     ) -> Claim | None:
-        """Leases the next job of these classes that was accepted for this model (name, revision)."""
+        """Leases the next job of these classes for this model (name, revision); suspects are on their last attempt."""
         ...
 
     def beat(self, claim: Claim, progress: Progress, *, lease_seconds: float) -> Beat: ...
@@ -130,7 +130,10 @@ class JobRepository(Protocol):
         ...
 
     def expire_leases(self, *, limit: int) -> int:
-        """Running jobs whose lease has passed go back to the queue, or fail with POISON at the attempt limit."""
+        """Running jobs whose lease has passed go back to the queue, or fail with POISON at the attempt limit.
+
+        For an attempt that has left a checkpoint there is one more, unless there was only one.
+        """
         ...
 
     def expire_deadlines(self, *, limit: int) -> int: ...

@@ -17,12 +17,16 @@ from core.storage.transitions import move, move_claimed
 _BATCH_PATIENCE = timedelta(minutes=30)
 
 
+_HAS_MORE_ATTEMPTS = or_(jobs.c.attempt == 0, jobs.c.attempt < jobs.c.max_attempts - 1)
+
+
 def claim_next(
-    tx: Transaction, *, lease_seconds: float, classes: Sequence[JobClass], model: Mapping[str, str]
+    tx: Transaction, *, lease_seconds: float, classes: Sequence[JobClass], model: Mapping[str, str], suspects: bool
 ) -> Claim | None:
     """Leases the model's next job: by class, then the tenant with the fewest running, then the oldest."""
     for job_class, tenant in _turns(tx, classes, model):
-        job = _oldest(tx, _queued(job_class, model), tenant)
+        queued = _queued(job_class, model)
+        job = _oldest(tx, queued if suspects else and_(queued, _HAS_MORE_ATTEMPTS), tenant)
         if job is not None:
             claimed = move(
                 tx,

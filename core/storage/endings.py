@@ -90,12 +90,13 @@ def expire_leases(tx: Transaction, *, limit: int) -> int:
     """Every attempt whose lease has passed is over; its job is tried again, canceled as asked, or given up."""
     lapsed = _held(tx, and_(IS_RUNNING, jobs.c.lease_until < tx.now()), limit)
     for job in lapsed:
+        most = job.max_attempts + (job.has_moved and job.max_attempts > 1)
         if job.cancel_requested:
             cancel(tx, job)
-        elif job.attempt >= job.max_attempts:
+        elif job.attempt >= most:
             _end(tx, job, JobState.FAILED, error=_given_up(job))
         else:
-            move(tx, job, JobState.QUEUED, lease_until=None)
+            move(tx, job, JobState.QUEUED, lease_until=None, max_attempts=most)
     return len(lapsed)
 
 

@@ -70,9 +70,9 @@ class SqlJobs:
         return [to_job(row) for row in rows]
 
     def claim_next(
-        self, *, lease_seconds: float, classes: Sequence[JobClass], model: Mapping[str, str]
+        self, *, lease_seconds: float, classes: Sequence[JobClass], model: Mapping[str, str], suspects: bool = True
     ) -> Claim | None:
-        return claims.claim_next(self._tx, lease_seconds=lease_seconds, classes=classes, model=model)
+        return claims.claim_next(self._tx, lease_seconds=lease_seconds, classes=classes, model=model, suspects=suspects)
 
     def beat(self, claim: Claim, progress: Progress, *, lease_seconds: float) -> Beat:
         return claims.beat(self._tx, claim, progress, lease_seconds=lease_seconds)

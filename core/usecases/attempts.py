@@ -8,10 +8,18 @@ from core.domain.job import JobClass, Progress
 from core.domain.ports import Beat, Claim, Database, Outcome, WakeUps
 
 
-def claim_next(database: Database, *, lease_seconds: float, classes: Sequence[JobClass], model: Model) -> Claim | None:
-    """The next job for a free slot of a worker with this model, leased to it; None when nothing is queued for it."""
+def claim_next(
+    database: Database, *, lease_seconds: float, classes: Sequence[JobClass], model: Model, suspects: bool = True
+) -> Claim | None:
+    """The next job for a free slot of a worker with this model, leased to it; None when nothing is queued for it.
+
+    Args:
+        suspects: whether it may be the last of several attempts.
+    """
     with database.begin() as uow:
-        claim = uow.jobs.claim_next(lease_seconds=lease_seconds, classes=classes, model=model.identity)
+        claim = uow.jobs.claim_next(
+            lease_seconds=lease_seconds, classes=classes, model=model.identity, suspects=suspects
+        )
         uow.commit()
     return claim
 

@@ -97,10 +97,11 @@ def try_claim(
     *,
     lease_seconds: float = LEASE_SECONDS,
     model: dict[str, str] = MODEL,
+    suspects: bool = True,
 ) -> Claim | None:
     """Claims the next job, if any."""
     with database.begin() as uow:
-        found = uow.jobs.claim_next(lease_seconds=lease_seconds, classes=classes, model=model)
+        found = uow.jobs.claim_next(lease_seconds=lease_seconds, classes=classes, model=model, suspects=suspects)
         uow.commit()
     return found
 

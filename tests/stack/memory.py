@@ -34,6 +34,7 @@ class Expected:
     depends_on: str | None = None
     leader: str | None = None
     checkpoint: str | None = None
+    checkpoint_fence: int = 0  # of the attempt that wrote it
     code: str | None = None
     result: str | None = None  # the object key of what it came to
     deleted: bool = False
@@ -82,8 +83,8 @@ class Memory:
         job = self.jobs[job_id]
         return not job.state.final or job.result is not None
 
-    def claim(self, classes: Collection[JobClass]) -> Expected | None:
-        """Interactive before batch, then the tenant with the fewest running, then the oldest."""
+    def claim(self, classes: Collection[JobClass], *, suspects: bool) -> Expected | None:
+        """Interactive before batch, then the tenant with the fewest running, then the oldest that may be taken."""
         self._now += 1
         running = Counter(job.tenant for job in self._in(JobState.RUNNING))
         wanted = [job for job in self._in(JobState.QUEUED) if job.job_class in classes]
@@ -94,7 +95,12 @@ class Memory:
             head = heads[job.job_class, job.tenant]
             return job.job_class is JobClass.BATCH, running[job.tenant], head
 
-        job = min((job for job in queued if not job.late), key=lambda job: (*turn(job), job.tenant), default=None)
+        free = [
+            job
+            for job in queued
+            if not job.late and (suspects or not job.attempt or job.attempt + 1 < job.max_attempts)
+        ]
+        job = min(free, key=lambda job: (*turn(job), job.tenant), default=None)
         if job is not None:
             job.state, job.fence, job.attempt, job.lapsed = JobState.RUNNING, job.fence + 1, job.attempt + 1, False
         return job
@@ -138,13 +144,15 @@ class Memory:
         """Leases that have passed, then deadlines; edits before inversions."""
         self._now += 1
         for job in [one for one in self._in(JobState.RUNNING) if one.lapsed]:
+            moved = job.checkpoint is not None and job.checkpoint_fence == job.fence
+            most = job.max_attempts + (moved and job.max_attempts > 1)
             if job.cancel_requested:
                 self.end(job, JobState.CANCELED, code=ErrorCode.CANCELED)
-            elif job.attempt >= job.max_attempts:
+            elif job.attempt >= most:
                 only = job.max_attempts == 1
                 self.end(job, JobState.FAILED, code=ErrorCode.WORKER_LOST if only else ErrorCode.POISON)
             else:
-                job.state = JobState.QUEUED
+                job.state, job.max_attempts = JobState.QUEUED, most
         for job in sorted(self.jobs.values(), key=lambda one: one.kind):
             if job.late and not job.state.final:
                 self.end(job, JobState.EXPIRED, code=ErrorCode.DEADLINE)

@@ -138,6 +138,39 @@ def test_a_job_that_loses_every_worker_is_poison(database: Database) -> None:
     assert try_claim(database) is None
 
 
+def test_for_an_attempt_that_has_left_a_checkpoint_there_is_one_more(database: Database) -> None:
+    job = add_job(database, max_attempts=2)
+    for timestep in range(1, 6):
+        claimed = claim(database, lease_seconds=-1)
+        with database.begin() as uow:
+            key = f"{job.folder}{claimed.fence}/checkpoint"
+            uow.jobs.save_checkpoint(claimed, key, Progress(timestep=timestep, timesteps=10))
+            uow.commit()
+        _expire_leases(database)
+    moved = load(database, job)
+
+    for _ in range(2):
+        claim(database, lease_seconds=-1)
+        _expire_leases(database)
+    stuck = load(database, job)
+
+    assert (moved.state, moved.attempt, moved.max_attempts) == (JobState.QUEUED, 5, 7)
+    assert (stuck.state, stuck.attempt) == (JobState.FAILED, 7)
+
+
+def test_a_job_on_its_last_of_several_attempts_can_be_passed_over(database: Database) -> None:
+    suspect, other = add_job(database, max_attempts=2), add_job(database, max_attempts=1)
+    claim(database, lease_seconds=-1)
+    _expire_leases(database)
+
+    passed = try_claim(database, suspects=False)
+    taken = claim(database)
+
+    assert passed is not None
+    assert (passed.job.id, passed.job.suspect) == (other.id, False)
+    assert (taken.job.id, taken.job.suspect) == (suspect.id, True)
+
+
 def test_a_job_of_one_attempt_is_not_blamed_for_its_lost_worker(database: Database) -> None:
     job = add_job(database, max_attempts=1)
     claim(database, lease_seconds=-1)

@@ -113,10 +113,11 @@ class _Machine(RuleBasedStateMachine):
             return self._inversion(submit(), self.shades[job])
         return self._edit(self.memory.jobs[old.depends_on or ""], submit)
 
-    @rule(target=claims, classes=st.sampled_from([list(JobClass), [JobClass.INTERACTIVE]]))
-    def claim(self, classes: list[JobClass]) -> Any:
-        claimed = try_claim(self.database, tuple(classes), model=dict(self.caller.model.identity))
-        expected = self.memory.claim(classes)
+    @rule(target=claims, classes=st.sampled_from([list(JobClass), [JobClass.INTERACTIVE]]), suspects=st.booleans())
+    def claim(self, classes: list[JobClass], suspects: bool) -> Any:  # noqa: FBT001 - hypothesis passes by name
+        model = dict(self.caller.model.identity)
+        claimed = try_claim(self.database, tuple(classes), model=model, suspects=suspects)
+        expected = self.memory.claim(classes, suspects=suspects)
         if claimed is None or expected is None:
             assert claimed is None
             assert expected is None
@@ -126,7 +127,7 @@ class _Machine(RuleBasedStateMachine):
 
     @rule(target=claims)
     def do_the_next(self) -> Any:
-        claimed = self.claim(list(JobClass))
+        claimed = self.claim(list(JobClass), suspects=True)
         if isinstance(claimed, Claim):
             self.finish(claimed, JobState.SUCCEEDED)
         return claimed
@@ -149,7 +150,7 @@ class _Machine(RuleBasedStateMachine):
             uow.commit()
         held = self.memory.holds(claimed.job.id, claimed.fence)
         if held is not None:
-            held.checkpoint = key
+            held.checkpoint, held.checkpoint_fence = key, held.fence
         assert kept == (held is not None)
 
     @rule(claimed=claims, state=st.sampled_from([*3 * [JobState.SUCCEEDED], *_ERRORS]))

@@ -1,7 +1,7 @@
 """One attempt, from the claim to the final state, with a studio that computes digests."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +14,12 @@ from core.domain.errors import Unavailable
 from core.domain.job import Job, JobClass, JobState, Progress
 from core.domain.ports import Claim, Database, ObjectStore
 from core.domain.watching import EventKind, JobEvent
-from tests.stack.fakes import CountingWakeUps, add_job, cancel, claim, load
+from tests.stack.fakes import CountingWakeUps, add_job, cancel, claim, load, try_claim
 from tests.stack.studio import PROMPT_DIVERGES, PROMPT_FULL, PROMPT_LATE, FakeStudio, steps_in
 from tests.stack.submitting import ACME, Caller
 from worker.heartbeat import Heartbeat
 from worker.tasks import work
-from worker.tools import Seats, Tools
+from worker.tools import Seats, Tools, Vacancy
 
 TIMESTEP_SECONDS = 0.05
 
@@ -308,9 +308,9 @@ def test_the_last_slot_takes_no_batch(database: Database) -> None:
     add_job(database, job_class=JobClass.BATCH)
     batch = claim(database)
 
-    def claim_batch(classes: Sequence[JobClass]) -> Claim | None:
-        asked.append(list(classes))
-        return batch if JobClass.BATCH in classes else None
+    def claim_batch(vacancy: Vacancy) -> Claim | None:
+        asked.append(list(vacancy.classes))
+        return batch if JobClass.BATCH in vacancy.classes else None
 
     first, second = seats.take(claim_batch), seats.take(claim_batch)
     assert first is not None
@@ -319,6 +319,37 @@ def test_the_last_slot_takes_no_batch(database: Database) -> None:
 
     assert (first, second, third) == (batch, None, batch)
     assert asked == [list(JobClass), [JobClass.INTERACTIVE], list(JobClass)]
+
+
+def test_two_suspects_never_sit_in_one_worker(database: Database) -> None:
+    seats = Seats(3)
+    for _ in range(2):
+        add_job(database, max_attempts=2)
+        claim(database, lease_seconds=-1)
+    with database.begin() as uow:
+        uow.jobs.expire_leases(limit=2)
+        uow.commit()
+
+    def ask(vacancy: Vacancy) -> Claim | None:
+        return try_claim(database, tuple(vacancy.classes), suspects=vacancy.suspects)
+
+    first, second = seats.take(ask), seats.take(ask)
+    assert first is not None
+    seats.leave(first)
+    third = seats.take(ask)
+
+    assert second is None
+    assert third is not None
+    assert third.job.id != first.job.id
+
+
+def test_nobody_is_asked_for_a_job_without_a_seat(database: Database) -> None:
+    seats = Seats(1)
+    add_job(database)
+    taken = claim(database)
+
+    assert seats.take(lambda _: taken) is taken
+    assert seats.take(lambda _: taken) is None
 
 
 @contextmanager
