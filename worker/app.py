@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import signal
 import sys
 import warnings
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from time import sleep
 from typing import final
 
 from celery import Celery
@@ -27,13 +29,14 @@ from core.usecases.tending import tend_batches
 from core.wiring import build_database, build_model, build_publishing, build_store, build_wakeups
 from worker.embedded import only_worker
 from worker.heartbeat import Heartbeat
-from worker.lookout import Lookout
 from worker.periodic import Periodic
-from worker.tasks import work
+from worker.slots import Slots
 from worker.tools import Limits, Seats, Tools
 
 _log = logging.getLogger(__name__)
 _REPORTS_PER_LEASE = 4  # all but one may be lost
+_HELD_SECONDS = 1.0  # of a wake-up that comes to a busy worker: the next one finds another worker meanwhile
+_PAUSE_SECONDS = 1.0  # before Celery begins anew
 _PREVIEW_SECONDS = 3.0  # a picture costs a pass of the decoder, and nobody looks more often
 
 
@@ -84,19 +87,24 @@ def run(
             stack.enter_context(only_worker(settings.data_dir))
             void_leases(database)
         tools = _tools(settings, ports, studio=load(settings))
-        stack.enter_context(Periodic("heartbeat", tools.heartbeat.tick, seconds=settings.heartbeat_seconds))
-        stack.enter_context(
-            Periodic("sweeper", lambda: sweep(database, tools.store, tools.wakeups), seconds=settings.sweep_seconds)
-        )
-        stack.enter_context(
-            Periodic(
-                "batches", lambda: tend_batches(database, tools.wakeups, tools.model), seconds=settings.sweep_seconds
-            )
-        )
+        for chore in _chores(settings, tools):
+            stack.enter_context(chore)
+        slots = stack.enter_context(Slots(tools, count=settings.slots, seconds=settings.heartbeat_seconds))
         stack.enter_context(_presence(settings, tools))
-        stack.enter_context(Lookout(tools, slots=settings.slots, seconds=settings.heartbeat_seconds))
-        stack.callback(tools.heartbeat.shut_down)  # however the consumer ends, no job is waited for
-        return _consume(ports.app, tools, slots=settings.slots)
+        status = _listen(ports.app, tools, slots)
+    if slots.abandoned:
+        _log.warning("%d jobs were handed on before they came to a timestep.", slots.abandoned)
+        logging.shutdown()
+        os._exit(status)  # their threads would be waited for, or end in the middle of a kernel
+    return status
+
+
+def _chores(settings: Settings, tools: Tools) -> Iterator[Periodic]:
+    database, wakeups = tools.database, tools.wakeups
+    often, seldom = settings.heartbeat_seconds, settings.sweep_seconds
+    yield Periodic("heartbeat", tools.heartbeat.tick, seconds=often)
+    yield Periodic("sweeper", lambda: sweep(database, tools.store, wakeups), seconds=seldom)
+    yield Periodic("batches", lambda: tend_batches(database, wakeups, tools.model), seconds=seldom)
 
 
 @contextmanager
@@ -139,31 +147,37 @@ def _tools(settings: Settings, ports: Ports, *, studio: Studio) -> Tools:
     )
 
 
-def _consume(app: Celery, tools: Tools, *, slots: int) -> int:
-    """Runs jobs until a signal comes."""
+def _listen(app: Celery, tools: Tools, slots: Slots) -> int:
+    """Rings for every wake-up until a signal comes; the exit status.
+
+    Celery ends when its connection breaks at the wrong moment (an acknowledgement on a channel that is gone); the jobs
+    are none of its business, and it begins anew.
+    """
 
     def on_wake_up() -> None:
-        work(tools)
+        if tools.heartbeat.stopping:
+            tools.wakeups.send()  # for a worker that stays
+        else:
+            slots.ring(patience=_HELD_SECONDS)
 
     app.task(name=TASK)(on_wake_up)
-    with _receiving(worker_shutting_down, tools.heartbeat.shut_down):
-        return _run(app, slots)
-
-
-def _run(app: Celery, slots: int) -> int:
     # Celery warns root because of pickle; these messages are JSON and carry nothing.
     warnings.filterwarnings("ignore", message=r"(?s).*superuser privileges")
-    worker = app.Worker(
-        pool_cls="threads",
-        concurrency=slots,
-        without_gossip=True,
-        without_mingle=True,
-        without_heartbeat=True,
-        loglevel="WARNING",
-        quiet=True,
-    )
-    worker.start()
-    return worker.exitcode or 0
+    with _receiving(worker_shutting_down, tools.heartbeat.shut_down):
+        while True:
+            worker = app.Worker(
+                pool_cls="threads",
+                concurrency=1,
+                without_gossip=True,
+                without_mingle=True,
+                without_heartbeat=True,
+                loglevel="WARNING",
+                quiet=True,
+            )
+            worker.start()
+            if tools.heartbeat.stopping:
+                return worker.exitcode or 0
+            sleep(_PAUSE_SECONDS)
 
 
 @contextmanager

@@ -82,6 +82,10 @@ class Heartbeat:
         for pulse in self._in_flight():
             pulse.interrupt(StopReason.SHUTDOWN)
 
+    def claims(self) -> list[Claim]:
+        """Of every attempt in flight."""
+        return [pulse.claim for pulse in self._in_flight()]
+
     @property
     def stopping(self) -> bool:
         """True once the worker is going down."""

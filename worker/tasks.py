@@ -1,7 +1,7 @@
-"""The one task: claim the next job, run it, and call for the one after it."""
+"""What a slot does: claim the next job, run it, and call for the one after it."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
@@ -17,18 +17,12 @@ from worker.tools import Tools, Vacancy
 _log = logging.getLogger(__name__)
 
 
-def work(tools: Tools) -> None:
-    """What a wake-up does: at most one job; nothing queued is no error."""
-    if tools.heartbeat.stopping:
-        tools.wakeups.send()  # for a worker that stays
-    elif (claimed := claim(tools)) is not None:
-        carry_out(tools, claimed)
+def work(tools: Tools, *, found: Callable[[], object] = lambda: None) -> bool:
+    """Runs the next job to its end; False when there is none for this worker now, or it is going down.
 
-
-def claim(tools: Tools) -> Claim | None:
-    """The next job, with a seat of its own; None when there is no job, or no seat, or soon no worker."""
-    if tools.heartbeat.stopping:
-        return None
+    Args:
+        found: called once there is a job, before it runs: there may be more.
+    """
 
     def ask(vacancy: Vacancy) -> Claim | None:
         return claim_next(
@@ -39,11 +33,10 @@ def claim(tools: Tools) -> Claim | None:
             suspects=vacancy.suspects,
         )
 
-    return tools.seats.take(ask)
-
-
-def carry_out(tools: Tools, claimed: Claim) -> None:
-    """Runs a claimed job, leaves its seat, and calls for what comes next."""
+    claimed = None if tools.heartbeat.stopping else tools.seats.take(ask)
+    if claimed is None:
+        return False
+    found()
     try:
         with _logged(claimed.job):
             run_attempt(tools, claimed)
@@ -58,6 +51,7 @@ def carry_out(tools: Tools, claimed: Claim) -> None:
             tenant=claimed.job.tenant,
             batch_id=claimed.job.batch_id,
         )
+    return True
 
 
 @contextmanager

@@ -43,7 +43,6 @@ class Seats:
     """
 
     def __init__(self, slots: int) -> None:
-        self._slots = slots
         self._most_batch = JobClass.BATCH.seats(slots)
         self._taken: list[Claim] = []
         self._lock = Lock()
@@ -51,8 +50,6 @@ class Seats:
     def take(self, claim: Callable[[Vacancy], Claim | None]) -> Claim | None:
         """Claims a job that may run now."""
         with self._lock:
-            if len(self._taken) == self._slots:
-                return None
             batch = sum(one.job.job_class is JobClass.BATCH for one in self._taken)
             claimed = claim(
                 Vacancy(

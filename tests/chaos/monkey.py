@@ -133,7 +133,7 @@ class Monkey:
         self._later(pace.lease + self._random.uniform(1, 3) * pace.sweep, go_on)
 
     def _drain(self) -> None:
-        self._harm(lambda worker: worker.signal(signal.SIGTERM))
+        self._harm(Part.drain)
 
     def _kill_api(self) -> None:
         self._random.choice(self._stack.apis).setting.trap.touch()

@@ -96,6 +96,11 @@ class Part:
         if self.alive and self._process.pid is not None:
             os.kill(self._process.pid, number)
 
+    def drain(self) -> None:
+        """SIGTERM; from now on nobody counts on it."""
+        ready_mark(self.setting, self._process.pid).unlink()
+        self.signal(signal.SIGTERM)
+
     def end(self) -> None:
         """SIGKILL."""
         self._process.kill()
@@ -184,7 +189,7 @@ _SAME = {
     "OUTBOUND_HTTP": "true",
     "OUTBOUND_NETWORKS": "127.0.0.0/8",
     "OUTBOUND_SECONDS": "5",
-    "SLOTS": "3",
+    "SLOTS": "8",
     "REQUESTS_PER_MINUTE": "60000",
     "OMP_NUM_THREADS": "1",
 }
