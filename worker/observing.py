@@ -71,6 +71,8 @@ class Watch:
             raise Interrupted(StopReason.LOST)
         older, self._kept, self._kept_at = self._kept, key, monotonic()
         self._patience_seconds = self._tools.limits.patience_seconds
+        if self._tools.seats.trust(self._pulse.claim):
+            self._tools.wakeups.send()  # another may have waited for that
         if older is not None:
             discard(self._tools.store, [older])
 

@@ -32,39 +32,45 @@ class Vacancy:
     """What may sit in a free slot."""
 
     classes: Sequence[JobClass]
-    suspects: bool  # jobs on the last of several attempts
+    suspects: bool  # jobs that have lost a worker
 
 
 @final
 class Seats:
     """Gives out a worker's slots, to each class those that it may have.
 
-    Two jobs on their last attempt never sit in one worker: the one that kills it would take the other along for good.
+    Two jobs that have lost a worker never sit in one before either has got on: the one that kills workers would take
+    the other along again and again.
     """
 
     def __init__(self, slots: int) -> None:
         self._most_batch = JobClass.BATCH.seats(slots)
-        self._taken: list[Claim] = []
+        self._batch = 0
+        self._suspects: set[str] = set()
         self._lock = Lock()
 
     def take(self, claim: Callable[[Vacancy], Claim | None]) -> Claim | None:
         """Claims a job that may run now."""
         with self._lock:
-            batch = sum(one.job.job_class is JobClass.BATCH for one in self._taken)
-            claimed = claim(
-                Vacancy(
-                    classes=list(JobClass) if batch < self._most_batch else [JobClass.INTERACTIVE],
-                    suspects=not any(one.job.suspect for one in self._taken),
-                )
-            )
+            classes = list(JobClass) if self._batch < self._most_batch else [JobClass.INTERACTIVE]
+            claimed = claim(Vacancy(classes=classes, suspects=not self._suspects))
             if claimed is not None:
-                self._taken.append(claimed)
+                self._batch += claimed.job.job_class is JobClass.BATCH
+                self._suspects |= {claimed.job.id} if claimed.job.suspect else set()
         return claimed
+
+    def trust(self, claimed: Claim) -> bool:
+        """The job has got on; True when it was suspected."""
+        with self._lock:
+            suspected = claimed.job.id in self._suspects
+            self._suspects.discard(claimed.job.id)
+        return suspected
 
     def leave(self, claimed: Claim) -> None:
         """The job's slot is free again."""
         with self._lock:
-            self._taken = [one for one in self._taken if one is not claimed]
+            self._batch -= claimed.job.job_class is JobClass.BATCH
+            self._suspects.discard(claimed.job.id)
 
 
 @final

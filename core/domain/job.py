@@ -155,8 +155,8 @@ class Job:
 
     @property
     def suspect(self) -> bool:
-        """True for the last of several attempts: what ended the others may be the job itself."""
-        return 1 < self.attempt == self.max_attempts
+        """True for an attempt after a lost one, which the job itself may have ended."""
+        return self.attempt > 1
 
     @property
     def has_moved(self) -> bool:

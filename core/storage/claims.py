@@ -17,7 +17,7 @@ from core.storage.transitions import move, move_claimed
 _BATCH_PATIENCE = timedelta(minutes=30)
 
 
-_HAS_MORE_ATTEMPTS = or_(jobs.c.attempt == 0, jobs.c.attempt < jobs.c.max_attempts - 1)
+_IS_NO_SUSPECT = jobs.c.attempt == 0
 
 
 def claim_next(
@@ -26,7 +26,7 @@ def claim_next(
     """Leases the model's next job: by class, then the tenant with the fewest running, then the oldest."""
     for job_class, tenant in _turns(tx, classes, model):
         queued = _queued(job_class, model)
-        job = _oldest(tx, queued if suspects else and_(queued, _HAS_MORE_ATTEMPTS), tenant)
+        job = _oldest(tx, queued if suspects else and_(queued, _IS_NO_SUSPECT), tenant)
         if job is not None:
             claimed = move(
                 tx,

@@ -95,11 +95,7 @@ class Memory:
             head = heads[job.job_class, job.tenant]
             return job.job_class is JobClass.BATCH, running[job.tenant], head
 
-        free = [
-            job
-            for job in queued
-            if not job.late and (suspects or not job.attempt or job.attempt + 1 < job.max_attempts)
-        ]
+        free = [job for job in queued if not job.late and (suspects or not job.attempt)]
         job = min(free, key=lambda job: (*turn(job), job.tenant), default=None)
         if job is not None:
             job.state, job.fence, job.attempt, job.lapsed = JobState.RUNNING, job.fence + 1, job.attempt + 1, False

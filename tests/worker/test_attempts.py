@@ -319,26 +319,30 @@ def test_the_last_slot_takes_no_batch(database: Database) -> None:
     assert asked == [list(JobClass), [JobClass.INTERACTIVE], list(JobClass)]
 
 
-def test_two_suspects_never_sit_in_one_worker(database: Database) -> None:
-    seats = Seats(3)
-    for _ in range(2):
-        add_job(database, max_attempts=2)
+def test_two_suspects_never_sit_in_one_worker_until_one_has_got_on(database: Database) -> None:
+    seats = Seats(4)
+    for _ in range(3):
+        add_job(database)
         claim(database, lease_seconds=-1)
     with database.begin() as uow:
-        uow.jobs.expire_leases(limit=2)
+        uow.jobs.expire_leases(limit=3)
         uow.commit()
 
-    def ask(vacancy: Vacancy) -> Claim | None:
-        return try_claim(database, tuple(vacancy.classes), suspects=vacancy.suspects)
+    def take() -> Claim | None:
+        return seats.take(lambda vacancy: try_claim(database, tuple(vacancy.classes), suspects=vacancy.suspects))
 
-    first, second = seats.take(ask), seats.take(ask)
+    first, beside_it = take(), take()
     assert first is not None
-    seats.leave(first)
-    third = seats.take(ask)
+    trusted = seats.trust(first), seats.trust(first)
+    second, beside_that = take(), take()
+    assert second is not None
+    seats.leave(second)
+    third = take()
 
-    assert second is None
+    assert (beside_it, beside_that) == (None, None)
+    assert trusted == (True, False)
     assert third is not None
-    assert third.job.id != first.job.id
+    assert len({first.job.id, second.job.id, third.job.id}) == 3
 
 
 @contextmanager
