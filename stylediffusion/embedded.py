@@ -20,8 +20,7 @@ from stylediffusion.connection import KEY_FILE, save_address, save_key
 from stylediffusion.listening import listen
 
 _ANSWER_SECONDS: Final = 60.0  # for the API; loading a model takes as long as it takes
-# A worker finishes the timestep it is at and packs a checkpoint; on a CPU with a large model that may take a minute.
-_DRAIN_SECONDS: Final = 90.0
+_DRAIN_SECONDS: Final = 30.0  # a worker hands its jobs back within ten, if the machine is not too busy
 _HOST: Final = "127.0.0.1"
 _TENANT: Final = "local"
 

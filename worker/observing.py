@@ -34,6 +34,11 @@ class Watch:
 
     def __call__(self, reached: Reached) -> None:
         self._pulse.reached(self._progress(reached))
+        # The attempt before had got so far when it was lost, or a little further.
+        if reached.timestep > self._pulse.claim.job.progress.timestep + 1 and self._tools.seats.trust(
+            self._pulse.claim
+        ):
+            self._tools.wakeups.send()  # another suspect may have waited for that
         stop = self._pulse.stop
         if stop in {StopReason.LOST, StopReason.CANCELED}:
             raise Interrupted(stop)
@@ -71,8 +76,6 @@ class Watch:
             raise Interrupted(StopReason.LOST)
         older, self._kept, self._kept_at = self._kept, key, monotonic()
         self._patience_seconds = self._tools.limits.patience_seconds
-        if self._tools.seats.trust(self._pulse.claim):
-            self._tools.wakeups.send()  # another may have waited for that
         if older is not None:
             discard(self._tools.store, [older])
 

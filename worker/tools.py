@@ -32,15 +32,15 @@ class Vacancy:
     """What may sit in a free slot."""
 
     classes: Sequence[JobClass]
-    suspects: bool  # jobs that have lost a worker
+    suspects: bool  # see `Job.suspect`
 
 
 @final
 class Seats:
     """Gives out a worker's slots, to each class those that it may have.
 
-    Two jobs that have lost a worker never sit in one before either has got on: the one that kills workers would take
-    the other along again and again.
+    Two suspects never sit in one worker before either has got on: the one that kills workers would take the other along
+    again and again.
     """
 
     def __init__(self, slots: int) -> None:

@@ -155,8 +155,8 @@ class Job:
 
     @property
     def suspect(self) -> bool:
-        """True for an attempt after a lost one, which the job itself may have ended."""
-        return self.attempt > 1
+        """True for an attempt after two lost ones, or after all but one: the job itself may have ended them."""
+        return 1 < self.attempt >= min(3, self.max_attempts)
 
     @property
     def has_moved(self) -> bool:

@@ -100,7 +100,7 @@ class JobRepository(Protocol):
     def claim_next(
         self, *, lease_seconds: float, classes: Sequence[JobClass], model: Mapping[str, str], suspects: bool = True
     ) -> Claim | None:
-        """Leases the next job of these classes for this model (name, revision); suspects have lost one."""
+        """Leases the next job of these classes for this model (name, revision); see `Job.suspect`."""
         ...
 
     def beat(self, claim: Claim, progress: Progress, *, lease_seconds: float) -> Beat: ...

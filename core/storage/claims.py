@@ -17,7 +17,8 @@ from core.storage.transitions import move, move_claimed
 _BATCH_PATIENCE = timedelta(minutes=30)
 
 
-_IS_NO_SUSPECT = jobs.c.attempt == 0
+# As `Job.suspect` after the claim.
+_IS_NO_SUSPECT = or_(jobs.c.attempt == 0, and_(jobs.c.attempt == 1, jobs.c.max_attempts > 2))
 
 
 def claim_next(

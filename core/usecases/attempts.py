@@ -14,7 +14,7 @@ def claim_next(
     """The next job for a free slot of a worker with this model, leased to it; None when nothing is queued for it.
 
     Args:
-        suspects: whether it may be a job that has lost a worker: it may be what kills them.
+        suspects: whether it may be a job that has lost one worker after another: it may be what kills them.
     """
     with database.begin() as uow:
         claim = uow.jobs.claim_next(

@@ -95,7 +95,11 @@ class Memory:
             head = heads[job.job_class, job.tenant]
             return job.job_class is JobClass.BATCH, running[job.tenant], head
 
-        free = [job for job in queued if not job.late and (suspects or not job.attempt)]
+        free = [
+            job
+            for job in queued
+            if not job.late and (suspects or not job.attempt or (job.attempt == 1 and job.max_attempts > 2))
+        ]
         job = min(free, key=lambda job: (*turn(job), job.tenant), default=None)
         if job is not None:
             job.state, job.fence, job.attempt, job.lapsed = JobState.RUNNING, job.fence + 1, job.attempt + 1, False

@@ -3,6 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import pytest
+
 from core.domain.job import JobClass, JobState, Progress
 from core.domain.ports import Claim, Database
 from tests.stack.fakes import BOTH, FAILURE, add_job, claim, finish, load, try_claim
@@ -158,14 +160,15 @@ def test_for_an_attempt_that_has_left_a_checkpoint_there_is_one_more(database: D
     assert (stuck.state, stuck.attempt) == (JobState.FAILED, 7)
 
 
-def test_a_job_that_has_lost_a_worker_can_be_passed_over(database: Database) -> None:
-    suspect, other = add_job(database), add_job(database)
-    claim(database, lease_seconds=-1)
-    _expire_leases(database)
+@pytest.mark.parametrize(("most", "losses"), [(2, 1), (3, 2), (9, 2)])
+def test_a_job_that_lost_worker_after_worker_can_be_passed_over(database: Database, most: int, losses: int) -> None:
+    suspect, other = add_job(database, max_attempts=most), add_job(database, max_attempts=1)
+    before = [_lose(database, suspects=False) for _ in range(losses)]
 
     passed = try_claim(database, suspects=False)
     taken = claim(database)
 
+    assert [one.job.id for one in before] == [suspect.id] * losses
     assert passed is not None
     assert (passed.job.id, passed.job.suspect) == (other.id, False)
     assert (taken.job.id, taken.job.suspect) == (suspect.id, True)
@@ -251,6 +254,13 @@ def _beat(database: Database, claimed: Claim) -> bool:
         beat = uow.jobs.beat(claimed, Progress(timestep=3, timesteps=10, eta_seconds=7.5), lease_seconds=60)
         uow.commit()
     return beat.alive
+
+
+def _lose(database: Database, *, suspects: bool) -> Claim:
+    claimed = try_claim(database, lease_seconds=-1, suspects=suspects)
+    assert claimed is not None
+    _expire_leases(database)
+    return claimed
 
 
 def _expire_leases(database: Database) -> int:

@@ -322,7 +322,7 @@ def test_the_last_slot_takes_no_batch(database: Database) -> None:
 def test_two_suspects_never_sit_in_one_worker_until_one_has_got_on(database: Database) -> None:
     seats = Seats(4)
     for _ in range(3):
-        add_job(database)
+        add_job(database, max_attempts=2)
         claim(database, lease_seconds=-1)
     with database.begin() as uow:
         uow.jobs.expire_leases(limit=3)

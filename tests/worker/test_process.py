@@ -4,7 +4,7 @@ import shutil
 import signal
 from collections import Counter
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 
 import pytest
 
@@ -74,6 +74,19 @@ def test_a_terminated_worker_hands_its_job_on(deployment: Deployment) -> None:
     assert (status, handed.state, handed.attempt) == (0, JobState.QUEUED, 0)
     assert done.attempt == 1
     assert Counter(steps_in(deployment.journal)).most_common(1)[0][1] == 1
+
+
+def test_a_terminated_worker_hands_on_what_comes_to_no_timestep(distributed: Deployment) -> None:
+    job = distributed.invert()
+    with distributed.worker(timestep_seconds=3600) as worker:
+        distributed.wait_for(job, JobState.RUNNING)
+        told_at = monotonic()
+        status = worker.terminate()
+        seconds = monotonic() - told_at
+    handed = load(distributed.database, job)
+
+    assert (status, handed.state, handed.attempt) == (0, JobState.QUEUED, 0)
+    assert seconds < 10
 
 
 def test_lost_messages_are_sent_again_by_the_sweeper(deployment: Deployment, request: pytest.FixtureRequest) -> None:
