@@ -17,6 +17,7 @@ from transformers import CLIPTextModel, CLIPVisionModelWithProjection
 from core.diffusion.attention.control import Control
 from core.diffusion.attention.processor import SiteProcessor
 from core.diffusion.attention.sites import parse_sites
+from core.diffusion.rowwise import make_rowwise
 from core.diffusion.schedule import Schedule
 from core.domain.prompts import Prompt, Vocabulary
 
@@ -51,6 +52,8 @@ class Backbone:
         self._scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
         self.vocabulary = Vocabulary.load(folder / "tokenizer")
         self._unet = self._load(UNet2DConditionModel, folder / "unet", dtype)
+        if self.device.type == "cpu" and dtype is torch.float32 and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+            make_rowwise(self._unet)
         self._vae = self._load(AutoencoderKL, folder / "vae", dtype)
         self._text = self._load(CLIPTextModel, folder / "text_encoder", torch.float32)
         encoder = image_encoder or folder / "image_encoder"

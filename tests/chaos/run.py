@@ -28,8 +28,8 @@ _TENANTS = ("acme", "bolt", "crux")
 _IMAGES = 3  # of each tenant
 _NO_STORY = 60_000  # a number that no story has
 _CALLERS = 6  # stories told at once
-# Unfinished jobs above which nobody sends more. Fewer than the twelve slots: a job that waits for a busy slot says
-# nothing about how soon it was given back.
+# Unfinished jobs above which nobody sends more. Fewer than two workers have slots: a job that waits for a busy slot
+# says nothing about how soon it was given back.
 _MOST_WAITING = 11
 _TICK_SECONDS = 0.1
 _UNASKED = 0.02  # chance per look that a caller sends all the same while Redis is away, so that this is seen

@@ -184,7 +184,7 @@ def _call(name: str, setting: Setting, log: Path) -> None:
     resolve_name(f"{_PARTS}:{name}")(setting, log)
 
 
-# Webhooks go to this machine; three jobs at once keep a worker busy without crowding the machine.
+# Webhooks go to this machine; two workers, as many as are spared, have slots for all that is sent at once.
 _SAME = {
     "OUTBOUND_HTTP": "true",
     "OUTBOUND_NETWORKS": "127.0.0.0/8",

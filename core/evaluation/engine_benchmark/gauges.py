@@ -1,7 +1,8 @@
 """What a computation costs: arithmetic, memory, and how much the device could have done."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,8 @@ def count_flops(run: Callable[[], object]) -> int:
 
     Fused attention is taken apart meanwhile: its kernel for the CPU is not counted otherwise.
     """
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    convolution = {torch.ops.aten.mkldnn_convolution: _convolution_flops}
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False, custom_mapping=convolution) as counter:
         run()
     return int(counter.get_total_flops())
 
@@ -55,6 +57,10 @@ def peak_bytes(device: str, run: Callable[[], object]) -> int | None:
         return None
     run()
     return _status("VmHWM") - before
+
+
+def _convolution_flops(_: Sequence[int], weight: Sequence[int], *__: object, out_shape: Sequence[int]) -> int:
+    return 2 * math.prod(out_shape) * math.prod(weight[1:])
 
 
 def _synchronise(device: str) -> None:
