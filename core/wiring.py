@@ -23,6 +23,7 @@ from core.storage.objects_folder import FolderStore
 from core.storage.objects_s3 import S3Store
 from core.usecases.queue import count_slots
 
+_LEAST_REST_SECONDS = 1.0  # a busy machine makes a transaction rest too
 _DESCRIPTION = ["*.json", "tokenizer/*"]
 # One precision, and never a pickle.
 _WEIGHTS = ["unet/*model.safetensors", "vae/*model.safetensors", "*encoder/model.safetensors", "model.safetensors"]
@@ -42,7 +43,7 @@ def build_database(settings: Settings) -> Database:
         Unavailable: it does not answer, or `migrate` has to run first.
     """
     require_current(settings.database)
-    return SqlDatabase(settings.database)
+    return SqlDatabase(settings.database, rest_seconds=max(_LEAST_REST_SECONDS, settings.lease_seconds / 6))
 
 
 def build_store(settings: Settings) -> ObjectStore:

@@ -95,7 +95,14 @@ def _spread(x: Tensor, stride: int, size: Sequence[int]) -> Tensor:
 def _is_plain(layer: nn.Conv2d) -> bool:
     numbers = (layer.kernel_size, layer.stride, layer.padding)
     even = all(not isinstance(part, str) and len(set(part)) == 1 for part in numbers)
-    return even and layer.groups == 1 and set(layer.dilation) == {1} and layer.padding_mode == "zeros"
+    # One place at a time is a matrix product in any company.
+    return (
+        even
+        and layer.kernel_size != (1, 1)
+        and layer.groups == 1
+        and set(layer.dilation) == {1}
+        and layer.padding_mode == "zeros"
+    )
 
 
 def _number(pair: Any) -> int:

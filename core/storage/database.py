@@ -1,5 +1,6 @@
 """SQLite and Postgres behind one door: a unit of work is one transaction."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, final
@@ -21,7 +22,11 @@ from core.storage.webhooks import SqlWebhooks
 from core.storage.workers import SqlWorkers
 
 _BUSY_MILLISECONDS = 30_000  # a write of ours takes milliseconds; only a stuck process makes another wait so long
-_IDLE_MILLISECONDS = 10_000  # with a lease and a sweep less than the 90 seconds in which a job is recovered
+_REST_SECONDS = 10.0
+# A process has up to forty threads for requests. What is beyond the kept ones is opened and closed for each use, which
+# costs more than the query.
+_KEPT_CONNECTIONS = 16
+_MORE_CONNECTIONS = 24
 
 
 @final
@@ -55,10 +60,16 @@ class SqlUnitOfWork:
 
 @final
 class SqlDatabase:
-    """Implements `Database`."""
+    """Implements `Database`.
 
-    def __init__(self, url: str) -> None:
-        self.engine = make_engine(url)
+    Args:
+        url: of SQLite or Postgres.
+        rest_seconds: how long a transaction may do nothing before Postgres ends it; less than it takes to recover a
+            job, for the locks of a process that stands still are in the way.
+    """
+
+    def __init__(self, url: str, *, rest_seconds: float = _REST_SECONDS) -> None:
+        self.engine = make_engine(url, rest_seconds=rest_seconds)
         self._reading = self.engine.execution_options(sqlite_begin="DEFERRED")
 
     @contextmanager
@@ -81,7 +92,7 @@ class SqlDatabase:
         self.engine.dispose()
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str, *, rest_seconds: float = _REST_SECONDS) -> Engine:
     """An engine for a SQLite or Postgres address; `postgres://` and `postgresql://` mean the psycopg driver."""
     address = make_url(url)
     if address.get_backend_name() == "sqlite":
@@ -91,14 +102,16 @@ def make_engine(url: str) -> Engine:
         return engine
     if address.drivername in {"postgres", "postgresql"}:
         address = address.set(drivername="postgresql+psycopg")
-    engine = create_engine(address, pool_pre_ping=True)
-    event.listen(engine, "connect", _prepare_postgres)
+    engine = create_engine(
+        address, pool_pre_ping=True, pool_use_lifo=True, pool_size=_KEPT_CONNECTIONS, max_overflow=_MORE_CONNECTIONS
+    )
+    event.listen(engine, "connect", lambda connection, _: _prepare_postgres(connection, rest_seconds))
     return engine
 
 
-def _prepare_postgres(connection: Any, _record: object) -> None:
+def _prepare_postgres(connection: Any, rest_seconds: float) -> None:
     # A process that stands still, or whose machine is gone, gives back its locks: sweeping is one of them.
-    connection.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_MILLISECONDS}")
+    connection.execute(f"SET idle_in_transaction_session_timeout = {math.ceil(1000 * rest_seconds)}")
     connection.commit()
 
 

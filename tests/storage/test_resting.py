@@ -6,7 +6,10 @@ import pytest
 from sqlalchemy import text
 
 from core.domain.errors import Unavailable
+from core.settings import Settings
 from core.storage.database import SqlDatabase
+from core.storage.migrate import upgrade
+from core.wiring import build_database
 
 
 def test_a_process_that_stands_still_loses_its_locks(postgres_url: str) -> None:
@@ -29,10 +32,13 @@ def test_a_process_that_stands_still_loses_its_locks(postgres_url: str) -> None:
     assert taken == [True, True]
 
 
-def test_a_transaction_rests_for_ten_seconds_at_most(postgres_url: str) -> None:
-    database = SqlDatabase(postgres_url)
+@pytest.mark.parametrize(("lease", "rest"), [(60, "10s"), (6, "1s")])
+def test_a_transaction_rests_for_a_sixth_of_a_lease_at_most(postgres_url: str, lease: float, rest: str) -> None:
+    upgrade(postgres_url)
+    settings = Settings(database_url=postgres_url, lease_seconds=lease)
+    database = build_database(settings)
     with database.begin() as uow:
         allowed = uow.jobs._tx.connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one()
     database.close()
 
-    assert allowed == "10s"
+    assert allowed == rest
