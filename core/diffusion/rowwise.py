@@ -51,7 +51,11 @@ class RowwiseConv2d(nn.Conv2d):
         self._turned: Tensor | None = None
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c_out h_out w_out"]:
-        """The convolution."""
+        """The convolution; one of a single place is a matrix product for each row."""
+        if self.kernel_size == (1, 1) and self.stride == (1, 1):
+            product = torch.matmul(self.weight.flatten(1), x.flatten(2)).unflatten(2, x.shape[2:])
+            bias: Tensor | None = self.bias
+            return product if bias is None else product + bias[:, None, None]
         output: Tensor = _Convolution.apply(x, self)  # type: ignore[no-untyped-call]
         return output
 
@@ -95,14 +99,7 @@ def _spread(x: Tensor, stride: int, size: Sequence[int]) -> Tensor:
 def _is_plain(layer: nn.Conv2d) -> bool:
     numbers = (layer.kernel_size, layer.stride, layer.padding)
     even = all(not isinstance(part, str) and len(set(part)) == 1 for part in numbers)
-    # One place at a time is a matrix product in any company.
-    return (
-        even
-        and layer.kernel_size != (1, 1)
-        and layer.groups == 1
-        and set(layer.dilation) == {1}
-        and layer.padding_mode == "zeros"
-    )
+    return even and layer.groups == 1 and set(layer.dilation) == {1} and layer.padding_mode == "zeros"
 
 
 def _number(pair: Any) -> int:
