@@ -52,8 +52,8 @@ class RowwiseConv2d(nn.Conv2d):
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c_out h_out w_out"]:
         """The convolution; one of a single place is a matrix product for each row."""
-        if self.kernel_size == (1, 1) and self.stride == (1, 1):
-            product = torch.matmul(self.weight.flatten(1), x.flatten(2)).unflatten(2, x.shape[2:])
+        if (*self.kernel_size, *self.stride, *self.padding) == (1, 1, 1, 1, 0, 0):
+            product = torch.matmul(self.weight.flatten(1), x.flatten(2)).reshape(len(x), -1, *x.shape[2:])
             bias: Tensor | None = self.bias
             return product if bias is None else product + bias[:, None, None]
         output: Tensor = _Convolution.apply(x, self)  # type: ignore[no-untyped-call]

@@ -37,6 +37,7 @@ def test_a_transaction_rests_for_a_sixth_of_a_lease_at_most(postgres_url: str, l
     upgrade(postgres_url)
     settings = Settings(database_url=postgres_url, lease_seconds=lease)
     database = build_database(settings)
+    assert isinstance(database, SqlDatabase)
     with database.begin() as uow:
         allowed = uow.jobs._tx.connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one()
     database.close()
