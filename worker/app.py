@@ -1,4 +1,4 @@
-"""The worker process: a loaded model, a Celery consumer, a heartbeat and a sweeper."""
+"""The worker process: a loaded model, slots that run jobs, Celery that rings for them, a heartbeat and a sweeper."""
 
 import logging
 import math

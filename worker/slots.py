@@ -10,8 +10,8 @@ from core.domain.ports import Claim
 from core.usecases.attempts import release
 from worker.insisting import insist
 from worker.periodic import Periodic
-from worker.tasks import work
 from worker.tools import Tools
+from worker.working import work
 
 _log = logging.getLogger(__name__)
 _DRAIN_SECONDS: Final = 5.0  # a job that comes to no timestep by then is handed on as its newest checkpoint has it

@@ -46,7 +46,7 @@ class Seats:
     def __init__(self, slots: int) -> None:
         self._most_batch = JobClass.BATCH.seats(slots)
         self._batch = 0
-        self._suspects: set[str] = set()
+        self._suspects: set[tuple[str, int]] = set()  # attempts: a lost one may still sit here beside the next
         self._lock = Lock()
 
     def take(self, claim: Callable[[Vacancy], Claim | None]) -> Claim | None:
@@ -56,21 +56,22 @@ class Seats:
             claimed = claim(Vacancy(classes=classes, suspects=not self._suspects))
             if claimed is not None:
                 self._batch += claimed.job.job_class is JobClass.BATCH
-                self._suspects |= {claimed.job.id} if claimed.job.suspect else set()
+                if claimed.job.suspect:
+                    self._suspects.add((claimed.job.id, claimed.fence))
         return claimed
 
     def trust(self, claimed: Claim) -> bool:
         """The job has got on; True when it was suspected."""
         with self._lock:
-            suspected = claimed.job.id in self._suspects
-            self._suspects.discard(claimed.job.id)
+            suspected = (claimed.job.id, claimed.fence) in self._suspects
+            self._suspects.discard((claimed.job.id, claimed.fence))
         return suspected
 
     def leave(self, claimed: Claim) -> None:
         """The job's slot is free again."""
         with self._lock:
             self._batch -= claimed.job.job_class is JobClass.BATCH
-            self._suspects.discard(claimed.job.id)
+            self._suspects.discard((claimed.job.id, claimed.fence))
 
 
 @final

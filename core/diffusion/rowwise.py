@@ -41,7 +41,7 @@ class RowwiseLinear(nn.Linear):
 
 @final
 class RowwiseConv2d(nn.Conv2d):
-    """A frozen convolution by oneDNN, in both directions."""
+    """A frozen convolution: by oneDNN in both directions, or as a matrix product where its kernel is one place."""
 
     def __init__(self, layer: nn.Conv2d) -> None:
         side, stride, padding = (_number(part) for part in (layer.kernel_size, layer.stride, layer.padding))
@@ -51,7 +51,7 @@ class RowwiseConv2d(nn.Conv2d):
         self._turned: Tensor | None = None
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c_out h_out w_out"]:
-        """The convolution; one of a single place is a matrix product for each row."""
+        """The convolution."""
         if (*self.kernel_size, *self.stride, *self.padding) == (1, 1, 1, 1, 0, 0):
             product = torch.matmul(self.weight.flatten(1), x.flatten(2)).reshape(len(x), -1, *x.shape[2:])
             bias: Tensor | None = self.bias

@@ -1,7 +1,7 @@
 """kombu's Redis transport for workers that outlive their broker.
 
 When a connection is lost while tasks run, kombu wants to give their messages back over the connection that it has just
-taken apart; the error that comes of it ends Celery's worker, and with it every job in flight. A wake-up need not come
+taken apart; the error that comes of it ends Celery's worker, which then has to begin anew. A wake-up need not come
 back: the sweeper sends what is missing.
 """
 

@@ -18,8 +18,8 @@ from tests.stack.fakes import CountingWakeUps, add_job, cancel, claim, load, try
 from tests.stack.studio import PROMPT_DIVERGES, PROMPT_FULL, PROMPT_LATE, FakeStudio, steps_in
 from tests.stack.submitting import ACME, Caller
 from worker.heartbeat import Heartbeat
-from worker.tasks import work
 from worker.tools import Seats, Tools, Vacancy
+from worker.working import work
 
 TIMESTEP_SECONDS = 0.05
 
@@ -343,6 +343,26 @@ def test_two_suspects_never_sit_in_one_worker_until_one_has_got_on(database: Dat
     assert trusted == (True, False)
     assert third is not None
     assert len({first.job.id, second.job.id, third.job.id}) == 3
+
+
+def test_a_suspect_is_trusted_once_it_has_got_further(
+    tools: Tools, database: Database, caller: Caller, journal: Path
+) -> None:
+    caller.invert(order=replace(ACME, max_attempts=2), parameters={"timesteps": 20})
+    _lose_worker(database, caller)
+    others_may_be: list[bool] = []
+
+    with _working(tools, journal, steps=4):
+        tools.seats.take(lambda vacancy: others_may_be.append(vacancy.suspects))
+
+    assert others_may_be == [True]
+
+
+def _lose_worker(database: Database, caller: Caller) -> None:
+    claim(database, lease_seconds=-1, model=dict(caller.model.identity))
+    with database.begin() as uow:
+        uow.jobs.expire_leases(limit=1)
+        uow.commit()
 
 
 @contextmanager

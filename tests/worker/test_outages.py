@@ -15,8 +15,8 @@ from tests.stack.fakes import CountingWakeUps, load
 from tests.stack.hooked import HookedStore, refuse
 from tests.stack.studio import steps_in
 from tests.stack.submitting import Caller
-from worker.tasks import work
 from worker.tools import Tools
+from worker.working import work
 
 
 @final

@@ -5,8 +5,8 @@ from dataclasses import replace
 from core.domain.watching import EventKind
 from tests.stack.fakes import load
 from tests.stack.submitting import Caller
-from worker.tasks import work
 from worker.tools import Tools
+from worker.working import work
 
 
 class WatchedStore:

@@ -16,8 +16,8 @@ from core.settings import Settings
 from core.wiring import build_publishing
 from tests.stack.fakes import load
 from tests.stack.submitting import Caller, png
-from worker.tasks import work
 from worker.tools import Tools
+from worker.working import work
 
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 

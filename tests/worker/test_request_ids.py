@@ -12,8 +12,8 @@ import structlog
 from core.logs import configure_logs
 from tests.stack.studio import PROMPT_DIVERGES
 from tests.stack.submitting import ACME, Caller
-from worker.tasks import work
 from worker.tools import Tools
+from worker.working import work
 
 
 @pytest.fixture
