@@ -125,8 +125,8 @@ def place_back(
     """The original with the edited region of the square laid over it, at the original's size.
 
     Where the mask is 0, and outside what the square shows, every pixel stays bit for bit. Inside, the edit fades in
-    over a few pixels from the region's border. `inside`, of the original's size, cuts sharply: where it is False every
-    pixel stays too.
+    over `fading` pixels from the region's border. `inside`, of the original's size, cuts sharply: where it is False
+    every pixel stays too.
     """
     left, top, right, bottom = placement.within
     size = placement.shown.size
@@ -140,6 +140,12 @@ def place_back(
     if inside is not None:
         pasted[~inside] = original[~inside]
     return pasted
+
+
+def fading(size: int) -> int:
+    """Over how many pixels of a square an edit fades in."""
+    # Half a latent cell: 4 pixels at 512, and never so few that the step shows.
+    return max(2, size // 128)
 
 
 def _refuse_header(opened: PIL.Image.Image) -> None:
@@ -225,8 +231,7 @@ def _nearest(values: npt.NDArray[np.bool_], width: int, height: int) -> npt.NDAr
 def _feathered(mask: Mask, original: tuple[int, ...], placement: Placement) -> PIL.Image.Image:
     """The mask, falling to 0 towards its border from inside; the picture's own edges are no border."""
     left, top, right, bottom = placement.within
-    # Half a latent cell: 4 pixels at 512, and never so few that the step shows.
-    ramp = max(2, mask.shape[0] // 128)
+    ramp = fading(len(mask))
     values = np.rint(np.clip(mask[top:bottom, left:right], 0.0, 1.0) * 255).astype(np.uint8)
     padded = np.pad(values, ramp, mode="edge")
     shown, (height, width) = placement.shown, original

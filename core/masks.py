@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
+from PIL import ImageFilter
 
 from core.domain.specs import Fit
 from core.images import Image, fit_placement
@@ -31,3 +32,11 @@ def enlarge(cells: Plane, size: int) -> Plane:
     """A latent's cells as pixels of the square."""
     times = size // len(cells)
     return cells.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def grow(plane: Plane, pixels: int) -> Plane:
+    """True within so many pixels, across and down, of where the plane is."""
+    image = PIL.Image.fromarray(plane.astype(np.uint8))
+    for _ in range(pixels):
+        image = image.filter(ImageFilter.MaxFilter(3))
+    return np.asarray(image).astype(np.bool_)

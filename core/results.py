@@ -23,8 +23,8 @@ from core.evaluation.psnr import psnr
 from core.evaluation.quality import Evaluator
 from core.evaluation.ranking import FORMULA, score
 from core.evaluation.region import edit_region
-from core.images import Image, fit_square, place_back, to_png
-from core.masks import Plane, enlarge, fit_plane
+from core.images import Image, fading, fit_square, place_back, to_png
+from core.masks import Plane, enlarge, fit_plane, grow
 from core.pictures import attention_sheet
 
 _SAFETENSORS = "application/octet-stream"
@@ -140,8 +140,10 @@ class Results:
         quality = self._evaluator.edit_quality(square, reconstruction, edited, region=changed, **prompts).as_json()
         picture = edited
         if output is Output.ORIGINAL:
+            laid_over = with_rim(changed)
+            region = laid_over * given.within(len(changed))
             # A caller's mask has a border of its own, at which nothing fades.
-            soft = region if given.inside is None else changed
+            soft = region if given.inside is None else laid_over
             picture = place_back(given.original, edited, soft, placement=placement, inside=given.inside)
         told = {
             "quality": quality,
@@ -164,6 +166,14 @@ class Results:
             return ()
         told = f"This image may lie outside what the model {self._model.name} knows; "
         return (f"{told}its autoencoder alone gives it back at {kept:.1f} dB. {self._model.notice}",)
+
+
+def with_rim(changed: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The measured region, and around it where the edit fades in.
+
+    Faded in inside of it, an outline of what stood there before would stay.
+    """
+    return grow(changed > 0, 2 * fading(len(changed))).astype(np.float32)
 
 
 def _ranked(shown: Sequence[_Shown], chosen: Sequence[Candidate], *, keep: int) -> Finished:

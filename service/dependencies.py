@@ -1,7 +1,10 @@
-"""What handlers are given: the ports, the caller and his scope, and what the headers ask for."""
+"""What handlers are given: the ports, the caller and his scope, and what the headers ask for.
+
+What only looks at what is there is a coroutine, for FastAPI runs every other function in a thread of its own.
+"""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypedDict, cast, final
 
@@ -58,12 +61,12 @@ class State(TypedDict):
     metrics: Metrics
 
 
-def get_ports(request: Request) -> Ports:
+async def get_ports(request: Request) -> Ports:
     """The ports of this process."""
     return cast(Ports, request.state.ports)
 
 
-def get_metrics(request: Request) -> Metrics:
+async def get_metrics(request: Request) -> Metrics:
     """The numbers of this process."""
     return cast(Metrics, request.state.metrics)
 
@@ -88,10 +91,10 @@ def get_caller(
     return caller
 
 
-def holding(scope: Scope) -> Callable[[Caller], Caller]:
+def holding(scope: Scope) -> Callable[[Caller], Awaitable[Caller]]:
     """The dependency that lets only keys with this scope pass."""
 
-    def check(caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
+    async def check(caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
         if scope not in caller.key.scopes:
             raise AppError(ErrorCode.SCOPE_MISSING, f"This API key lacks the scope {scope}.", scope=scope)
         return caller
@@ -135,7 +138,7 @@ class Wish:
     deadline_seconds: int | None = None
 
 
-def read_wish(
+async def read_wish(
     idempotency_key: Annotated[
         str | None, Header(description="The same request sent again with the same key is answered, not done again.")
     ] = None,
@@ -195,15 +198,19 @@ class Call:
         )
 
 
-def _reading(request: Request, ports: UsedPorts, caller: Annotated[Caller, Depends(holding(Scope.JOBS_READ))]) -> Call:
+async def _reading(
+    request: Request, ports: UsedPorts, caller: Annotated[Caller, Depends(holding(Scope.JOBS_READ))]
+) -> Call:
     return Call(request=request, ports=ports, owner=caller.tenant)
 
 
-def _writing(request: Request, ports: UsedPorts, caller: Annotated[Caller, Depends(holding(Scope.JOBS_WRITE))]) -> Call:
+async def _writing(
+    request: Request, ports: UsedPorts, caller: Annotated[Caller, Depends(holding(Scope.JOBS_WRITE))]
+) -> Call:
     return Call(request=request, ports=ports, owner=caller.tenant)
 
 
-def _posting_batches(
+async def _posting_batches(
     request: Request,
     ports: UsedPorts,
     *,
@@ -213,17 +220,19 @@ def _posting_batches(
     return Call(request=request, ports=ports, owner=caller.tenant, wish=wish)
 
 
-def _administering(
+async def _administering(
     request: Request, ports: UsedPorts, caller: Annotated[Caller, Depends(holding(Scope.ADMIN))]
 ) -> Call:
     return Call(request=request, ports=ports, owner=caller.tenant)
 
 
-def _posting_admin(call: Annotated[Call, Depends(_administering)], wish: Annotated[Wish, Depends(read_wish)]) -> Call:
+async def _posting_admin(
+    call: Annotated[Call, Depends(_administering)], wish: Annotated[Wish, Depends(read_wish)]
+) -> Call:
     return replace(call, wish=wish)
 
 
-def _posting(call: Annotated[Call, Depends(_writing)], wish: Annotated[Wish, Depends(read_wish)]) -> Call:
+async def _posting(call: Annotated[Call, Depends(_writing)], wish: Annotated[Wish, Depends(read_wish)]) -> Call:
     return replace(call, wish=wish)
 
 

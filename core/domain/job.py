@@ -155,13 +155,16 @@ class Job:
 
     @property
     def suspect(self) -> bool:
-        """True for an attempt after two lost ones, or after all but one: the job itself may have ended them."""
-        return 1 < self.attempt >= min(3, self.max_attempts)
+        """True for an attempt after two lost ones, or after all but one: the job itself may have ended them.
+
+        An attempt that left a checkpoint before it was lost clears the job of what came before.
+        """
+        return 1 < self.attempt >= min(3, self.max_attempts) and not self._has_checkpoint_of(self.fence - 1)
 
     @property
     def has_moved(self) -> bool:
         """True when its newest attempt has left a checkpoint of its own."""
-        return self.checkpoint_key is not None and self.checkpoint_key.startswith(f"{self.folder}{self.fence}/")
+        return self._has_checkpoint_of(self.fence)
 
     @property
     def forgotten(self) -> bool:
@@ -171,3 +174,6 @@ class Job:
     def following(self, leader: "Job") -> "Job":
         """The same job, waiting for the result of an equal one."""
         return replace(self, state=JobState.WAITING, queued_at=None, leader=leader.leader or leader.id)
+
+    def _has_checkpoint_of(self, fence: int) -> bool:
+        return self.checkpoint_key is not None and self.checkpoint_key.startswith(f"{self.folder}{fence}/")

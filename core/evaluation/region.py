@@ -4,9 +4,9 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 
 from core.evaluation._pixels import Plane, Rgb, resized_plane, unit_pixels
+from core.masks import grow
 
 # Distance of two sRGB colours, each channel 0…1: 25 grey levels in one channel, 15 in all three. The grain of two
 # decoded latents 34 dB apart, averaged as below, stays under it. (In CIE L*a*b*, dark blue grain passes for change.)
@@ -37,7 +37,7 @@ def edit_region(reconstruction: Rgb, edited: Rgb, word_map: Plane | None = None)
     strongest = difference.max(initial=0.0, where=visible)
     seen = visible & (difference > max(_VISIBLE_DIFFERENCE, _RELATIVE_DIFFERENCE * strongest))
     kept = _without_specks(seen, unit)
-    closed = _shrunk(_grown(kept, 2 * unit), 2 * unit)
+    closed = _shrunk(grow(kept, 2 * unit), 2 * unit)
     return closed.astype(np.float32)
 
 
@@ -70,18 +70,11 @@ def _without_specks(mask: NDArray[np.bool_], unit: int) -> NDArray[np.bool_]:
     """Only the connected parts that hold a square of 2 `unit` + 1 pixels, each of them whole."""
     core = _shrunk(mask, unit)
     while True:
-        spread = _grown(core, 1) & mask
+        spread = grow(core, 1) & mask
         if (spread == core).all():
             return core
         core = spread
 
 
-def _grown(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
-    image = Image.fromarray(mask.astype(np.uint8))
-    for _ in range(pixels):
-        image = image.filter(ImageFilter.MaxFilter(3))
-    return np.asarray(image).astype(np.bool_)
-
-
 def _shrunk(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
-    return ~_grown(~mask, pixels)
+    return ~grow(~mask, pixels)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, String, and_, cast, func, or_, select, update
 
 from core.domain.job import Job, JobClass, JobState, Progress
 from core.domain.ports import Beat, Claim
@@ -16,9 +16,13 @@ from core.storage.transitions import move, move_claimed
 # A batch that has waited this long stands in line with interactive work; tenants still take turns.
 _BATCH_PATIENCE = timedelta(minutes=30)
 
-
-# As `Job.suspect` after the claim.
-_IS_NO_SUSPECT = or_(jobs.c.attempt == 0, and_(jobs.c.attempt == 1, jobs.c.max_attempts > 2))
+# As `Job.suspect` after the claim: the fence is still that of the attempt before.
+_LAST_FOLDER = jobs.c.tenant + "/jobs/" + jobs.c.id + "/" + cast(jobs.c.fence, String) + "/"
+_IS_NO_SUSPECT = or_(
+    jobs.c.attempt == 0,
+    and_(jobs.c.attempt == 1, jobs.c.max_attempts > 2),
+    func.substr(jobs.c.checkpoint_key, 1, func.length(_LAST_FOLDER)) == _LAST_FOLDER,
+)
 
 
 def claim_next(

@@ -1,12 +1,15 @@
 """SQLite and Postgres behind one door: a unit of work is one transaction."""
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, final
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, func, make_url, select, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from core.domain.errors import Unavailable
 from core.storage.access import SqlIdempotency, SqlKeys
@@ -27,6 +30,7 @@ _REST_SECONDS = 10.0
 # costs more than the query.
 _KEPT_CONNECTIONS = 16
 _MORE_CONNECTIONS = 24
+_TRUSTED_SECONDS = 1.0  # so long after its last use a connection is taken to be alive
 
 
 @final
@@ -70,7 +74,11 @@ class SqlDatabase:
 
     def __init__(self, url: str, *, rest_seconds: float = _REST_SECONDS) -> None:
         self.engine = make_engine(url, rest_seconds=rest_seconds)
-        self._reading = self.engine.execution_options(sqlite_begin="DEFERRED")
+        # On Postgres every statement sees what is committed by then, in a transaction or not: reading opens none.
+        postgres = self.engine.dialect.name == "postgresql"
+        self._reading = self.engine.execution_options(
+            **({"isolation_level": "AUTOCOMMIT"} if postgres else {"sqlite_begin": "DEFERRED"})
+        )
 
     @contextmanager
     def begin(self) -> Iterator[SqlUnitOfWork]:
@@ -102,10 +110,10 @@ def make_engine(url: str, *, rest_seconds: float = _REST_SECONDS) -> Engine:
         return engine
     if address.drivername in {"postgres", "postgresql"}:
         address = address.set(drivername="postgresql+psycopg")
-    engine = create_engine(
-        address, pool_pre_ping=True, pool_use_lifo=True, pool_size=_KEPT_CONNECTIONS, max_overflow=_MORE_CONNECTIONS
-    )
+    engine = create_engine(address, pool_use_lifo=True, pool_size=_KEPT_CONNECTIONS, max_overflow=_MORE_CONNECTIONS)
     event.listen(engine, "connect", lambda connection, _: _prepare_postgres(connection, rest_seconds))
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", partial(_ping_unused, engine.dialect))
     return engine
 
 
@@ -113,6 +121,24 @@ def _prepare_postgres(connection: Any, rest_seconds: float) -> None:
     # A process that stands still, or whose machine is gone, gives back its locks: sweeping is one of them.
     connection.execute(f"SET idle_in_transaction_session_timeout = {math.ceil(1000 * rest_seconds)}")
     connection.commit()
+
+
+def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _ping_unused(dialect: Dialect, connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """As SQLAlchemy's own ping before use, but not of a connection that has just been used.
+
+    Raises:
+        InvalidatePoolError: the server has gone since; the pool begins anew, with this use.
+    """
+    if time.monotonic() < record.info.get("used_at", math.inf) + _TRUSTED_SECONDS:
+        return
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as error:
+        raise InvalidatePoolError from error
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -20,7 +20,9 @@ class SqlImages:
 
     def add(self, image: StoredImage) -> StoredImage:
         dialect = postgresql if self._tx.postgres else sqlite
-        self._tx.connection.execute(dialect.insert(images).values(**asdict(image)).on_conflict_do_nothing())
+        added = dialect.insert(images).values(**asdict(image)).on_conflict_do_nothing().returning(images.c.id)
+        if self._tx.connection.execute(added).one_or_none() is not None:
+            return image
         kept = self.by_sha256(image.tenant, image.sha256)
         return image if kept is None else kept
 

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.domain.specs import Fit
+from core.evaluation.region import edit_region
 from core.images import Image, Placement, fit_square, place_back
+from core.results import with_rim
 
 SIZES = st.tuples(st.integers(1, 50), st.integers(1, 50))
 
@@ -129,3 +131,19 @@ def test_an_untouched_square_gives_a_smooth_picture_back() -> None:
     result = place_back(original, square, np.ones((64, 64), dtype=np.float32), placement=placement)
 
     assert np.abs(result.astype(int) - original).max() <= 6
+
+
+@pytest.mark.parametrize("times", [3, 4, 5])
+def test_nothing_of_what_stood_there_before_stays_around_an_edit(times: int) -> None:
+    ground, before, after = 200, (40, 60, 220), (220, 60, 40)
+    original = np.full((60 * times, 64 * times, 3), ground, dtype=np.uint8)
+    original[15 * times : 45 * times, 17 * times : 47 * times] = before
+    square, placement = fit_square(original, 64, fit=Fit.PAD)
+    edited = np.full_like(square, ground)
+    edited[28:36, 28:36] = after
+
+    result = place_back(original, edited, with_rim(edit_region(square, edited)), placement=placement)
+
+    around = np.ones(result.shape[:2], dtype=bool)
+    around[24 * times : 36 * times, 26 * times : 38 * times] = False  # the new object, and what blurs around it
+    assert np.abs(result[around].astype(int) - ground).max() <= 8

@@ -95,11 +95,7 @@ class Memory:
             head = heads[job.job_class, job.tenant]
             return job.job_class is JobClass.BATCH, running[job.tenant], head
 
-        free = [
-            job
-            for job in queued
-            if not job.late and (suspects or not job.attempt or (job.attempt == 1 and job.max_attempts > 2))
-        ]
+        free = [job for job in queued if not job.late and (suspects or not _is_suspect(job))]
         job = min(free, key=lambda job: (*turn(job), job.tenant), default=None)
         if job is not None:
             job.state, job.fence, job.attempt, job.lapsed = JobState.RUNNING, job.fence + 1, job.attempt + 1, False
@@ -144,8 +140,7 @@ class Memory:
         """Leases that have passed, then deadlines; edits before inversions."""
         self._now += 1
         for job in [one for one in self._in(JobState.RUNNING) if one.lapsed]:
-            moved = job.checkpoint is not None and job.checkpoint_fence == job.fence
-            most = job.max_attempts + (moved and job.max_attempts > 1)
+            most = job.max_attempts + (_has_moved(job) and job.max_attempts > 1)
             if job.cancel_requested:
                 self.end(job, JobState.CANCELED, code=ErrorCode.CANCELED)
             elif job.attempt >= most:
@@ -199,3 +194,11 @@ class Memory:
 
     def _in(self, state: JobState) -> list[Expected]:
         return [job for job in self.jobs.values() if job.state is state]
+
+
+def _has_moved(job: Expected) -> bool:
+    return job.checkpoint is not None and job.checkpoint_fence == job.fence
+
+
+def _is_suspect(job: Expected) -> bool:
+    return job.attempt >= min(2, job.max_attempts - 1) > 0 and not _has_moved(job)

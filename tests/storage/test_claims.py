@@ -174,6 +174,24 @@ def test_a_job_that_lost_worker_after_worker_can_be_passed_over(database: Databa
     assert (taken.job.id, taken.job.suspect) == (suspect.id, True)
 
 
+def test_a_job_that_got_on_is_suspected_no_more(database: Database) -> None:
+    job = add_job(database, max_attempts=9)
+    before = [_lose(database, suspects=True) for _ in range(3)]
+    moved = claim(database, lease_seconds=-1)
+    with database.begin() as uow:
+        key = f"{moved.job.folder}{moved.fence}/checkpoint-1"
+        uow.jobs.save_checkpoint(moved, key=key, progress=Progress(timestep=1, timesteps=10))
+        uow.commit()
+    _expire_leases(database)
+
+    cleared = _lose(database, suspects=False)
+    stuck = try_claim(database, suspects=False)
+
+    assert before[-1].job.suspect
+    assert (cleared.job.id, cleared.job.attempt, cleared.job.suspect) == (job.id, 5, False)
+    assert stuck is None
+
+
 def test_a_job_of_one_attempt_is_not_blamed_for_its_lost_worker(database: Database) -> None:
     job = add_job(database, max_attempts=1)
     claim(database, lease_seconds=-1)
