@@ -34,9 +34,7 @@ class RowwiseLinear(nn.Linear):
         """Rows of one vector (time embeddings) are multiplied one by one; many vectors a row are one matrix product."""
         if x.dim() != 2:
             return F.linear(x, self.weight, self.bias)
-        product = torch.bmm(x[:, None], self.weight.t().expand(len(x), -1, -1))[:, 0]
-        bias: Tensor | None = self.bias
-        return product if bias is None else product + bias
+        return _product(x[:, None], self.weight.t().expand(len(x), -1, -1), self.bias)[:, 0]
 
 
 @final
@@ -53,11 +51,18 @@ class RowwiseConv2d(nn.Conv2d):
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c_out h_out w_out"]:
         """The convolution."""
         if (*self.kernel_size, *self.stride, *self.padding) == (1, 1, 1, 1, 0, 0):
-            product = torch.matmul(self.weight.flatten(1), x.flatten(2)).reshape(len(x), -1, *x.shape[2:])
+            weight = self.weight.flatten(1).expand(len(x), -1, -1)
             bias: Tensor | None = self.bias
-            return product if bias is None else product + bias[:, None, None]
+            product = _product(weight, x.flatten(2), None if bias is None else bias[:, None])
+            return product.reshape(len(x), -1, *x.shape[2:])
+        if not (x.requires_grad and torch.is_grad_enabled()):
+            return self.convolve(x)
         output: Tensor = _Convolution.apply(x, self)  # type: ignore[no-untyped-call]
         return output
+
+    def convolve(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c_out h_out w_out"]:
+        """The same by oneDNN, of which torch takes no gradient."""
+        return _convolve(x, self.weight, self.bias, stride=_number(self.stride), padding=_number(self.padding))
 
     @property
     def turned(self) -> Tensor:
@@ -74,7 +79,7 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, x: Tensor, layer: RowwiseConv2d) -> Tensor:
         context.layer, context.size = layer, x.shape[2:]
-        return _convolve(x, layer.weight, layer.bias, stride=_number(layer.stride), padding=_number(layer.padding))
+        return layer.convolve(x)
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -83,6 +88,10 @@ class _Convolution(torch.autograd.Function):
         if stride > 1:
             gradient = _spread(gradient, stride, [length + 2 * padding - side + 1 for length in context.size])
         return _convolve(gradient, layer.turned, None, stride=1, padding=side - 1 - padding), None
+
+
+def _product(left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.bmm(left, right) if bias is None else torch.baddbmm(bias, left, right)
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int, padding: int) -> Tensor:
