@@ -76,12 +76,12 @@ UsedPorts = Annotated[Ports, Depends(get_ports)]
 _BEARER = HTTPBearer(scheme_name="ApiKey", bearerFormat="sk_…", auto_error=False, description="`stylediffusion keys`")
 
 
-def get_caller(
-    request: Request,
-    ports: UsedPorts,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
-) -> Caller:
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+
+
+def get_caller(request: Request, credentials: _Credentials) -> Caller:
     """Whose key is in the Authorization header, if he may ask so often."""
+    ports: Ports = request.state.ports
     if credentials is None:
         raise AppError(ErrorCode.UNAUTHENTICATED, "Send the header `Authorization: Bearer sk_…`.")
     caller = authenticate(ports.database, credentials.credentials)
@@ -89,17 +89,6 @@ def get_caller(
     limits = limits_of(ports.settings, caller.tenant)
     request.state.left = ports.rate_limits.take(caller.tenant.name, limits.requests_per_minute)
     return caller
-
-
-def holding(scope: Scope) -> Callable[[Caller], Awaitable[Caller]]:
-    """The dependency that lets only keys with this scope pass."""
-
-    async def check(caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
-        if scope not in caller.key.scopes:
-            raise AppError(ErrorCode.SCOPE_MISSING, f"This API key lacks the scope {scope}.", scope=scope)
-        return caller
-
-    return check
 
 
 def is_listed_id(text: str) -> bool:
@@ -198,47 +187,30 @@ class Call:
         )
 
 
-async def _reading(
-    request: Request, ports: UsedPorts, caller: Annotated[Caller, Depends(holding(Scope.JOBS_READ))]
-) -> Call:
-    return Call(request=request, ports=ports, owner=caller.tenant)
+def _calling(scope: Scope) -> Callable[[Request, HTTPAuthorizationCredentials | None], Call]:
+    """The dependency that makes the call of a caller whose key has this scope."""
+
+    def call(request: Request, credentials: _Credentials) -> Call:
+        caller = get_caller(request, credentials)
+        if scope not in caller.key.scopes:
+            raise AppError(ErrorCode.SCOPE_MISSING, f"This API key lacks the scope {scope}.", scope=scope)
+        return Call(request=request, ports=request.state.ports, owner=caller.tenant)
+
+    return call
 
 
-async def _writing(
-    request: Request, ports: UsedPorts, caller: Annotated[Caller, Depends(holding(Scope.JOBS_WRITE))]
-) -> Call:
-    return Call(request=request, ports=ports, owner=caller.tenant)
+def _posting(scope: Scope) -> Callable[[Call, Wish], Awaitable[Call]]:
+    """The same with what the headers of a submission ask for."""
+
+    async def post(call: Annotated[Call, Depends(_calling(scope))], wish: Annotated[Wish, Depends(read_wish)]) -> Call:
+        return replace(call, wish=wish)
+
+    return post
 
 
-async def _posting_batches(
-    request: Request,
-    ports: UsedPorts,
-    *,
-    caller: Annotated[Caller, Depends(holding(Scope.BATCHES_WRITE))],
-    wish: Annotated[Wish, Depends(read_wish)],
-) -> Call:
-    return Call(request=request, ports=ports, owner=caller.tenant, wish=wish)
-
-
-async def _administering(
-    request: Request, ports: UsedPorts, caller: Annotated[Caller, Depends(holding(Scope.ADMIN))]
-) -> Call:
-    return Call(request=request, ports=ports, owner=caller.tenant)
-
-
-async def _posting_admin(
-    call: Annotated[Call, Depends(_administering)], wish: Annotated[Wish, Depends(read_wish)]
-) -> Call:
-    return replace(call, wish=wish)
-
-
-async def _posting(call: Annotated[Call, Depends(_writing)], wish: Annotated[Wish, Depends(read_wish)]) -> Call:
-    return replace(call, wish=wish)
-
-
-Reading = Annotated[Call, Depends(_reading)]
-Writing = Annotated[Call, Depends(_writing)]
-Administering = Annotated[Call, Depends(_administering)]
-PostingAdmin = Annotated[Call, Depends(_posting_admin)]
-Posting = Annotated[Call, Depends(_posting)]
-PostingBatches = Annotated[Call, Depends(_posting_batches)]
+Reading = Annotated[Call, Depends(_calling(Scope.JOBS_READ))]
+Writing = Annotated[Call, Depends(_calling(Scope.JOBS_WRITE))]
+Administering = Annotated[Call, Depends(_calling(Scope.ADMIN))]
+Posting = Annotated[Call, Depends(_posting(Scope.JOBS_WRITE))]
+PostingAdmin = Annotated[Call, Depends(_posting(Scope.ADMIN))]
+PostingBatches = Annotated[Call, Depends(_posting(Scope.BATCHES_WRITE))]

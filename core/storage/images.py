@@ -33,5 +33,5 @@ class SqlImages:
         return self._one(and_(images.c.tenant == tenant, images.c.sha256 == sha256))
 
     def _one(self, which: ColumnElement[bool]) -> StoredImage | None:
-        row = self._tx.connection.execute(select(images).where(which)).mappings().one_or_none()
-        return None if row is None else StoredImage(**row)
+        row = self._tx.one_with_clock(select(images).where(which))
+        return None if row is None else StoredImage(**{column.name: row[column.name] for column in images.c})

@@ -50,7 +50,8 @@ class SqlTenants:
     def unfinished(self, name: str, *, limit: int) -> int:
         mine = (jobs.c.tenant == name, jobs.c.job_class == JobClass.INTERACTIVE, jobs.c.finished_at.is_(None))
         some = select(jobs.c.id).where(*mine).limit(limit).subquery()
-        return self._tx.connection.execute(select(func.count()).select_from(some)).scalar_one()
+        row = self._tx.one_with_clock(select(func.count().label("count")).select_from(some))
+        return 0 if row is None else int(row["count"])
 
 
 def charge(tx: Transaction, job: Job) -> None:

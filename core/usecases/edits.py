@@ -65,7 +65,10 @@ def add_edit(uow: UnitOfWork, model: Model, *, order: Order, request: EditReques
     if isinstance(request.inversion, str):
         kept = uow.jobs.hold(order.tenant, request.inversion)
         inversion = _usable(kept, model, inversion_id=request.inversion)
-        return uow.jobs.add(draft_edit(uow, model, inversion, order=order, request=request)), inversion
+        edit = draft_edit(uow, model, inversion, order=order, request=request)
+        if inversion.state is JobState.SUCCEEDED:  # and held, so it stays
+            edit = replace(edit, state=JobState.QUEUED, queued_at=edit.created_at)
+        return uow.jobs.add(edit), inversion
     drafted = draft_inversion(uow, model, order=order.for_inversion(), request=request.inversion)
     edit = draft_edit(uow, model, drafted, order=order, request=request)
     inversion = share_inversion(uow, drafted)
@@ -112,6 +115,8 @@ def _checked(uow: UnitOfWork, model: Model, inversion: Job, *, request: EditRequ
 
 
 def _check_images(uow: UnitOfWork, spec: EditSpec, inversion: Job) -> None:
+    if not spec.image_ids:
+        return
     picture_id = inversion.inputs["image_id"]
     images = {image_id: uow.images.get(inversion.tenant, image_id) for image_id in (picture_id, *spec.image_ids)}
     for image_id in spec.image_ids:

@@ -35,10 +35,10 @@ def submit_image(database: Database, store: ObjectStore, tenant: str, *, data: b
     store.put(key, to_png(picture), media_type="image/png")
     with database.begin() as uow:
         image = StoredImage(
-            id=image_id, tenant=tenant, sha256=sha256, width=width, height=height, key=key, created_at=uow.now()
+            id=image_id, tenant=tenant, sha256=sha256, width=width, height=height, key=key, created_at=held.created_at
         )
         kept = uow.images.add(image)
-        if kept.id == image_id and not uow.uploads.drop(held):
+        if kept.id == image_id and not uow.uploads.drop(held.id):
             raise Unavailable("Keeping the image took too long; send it again.")
         uow.commit()
     return kept
@@ -67,8 +67,8 @@ def check_image_url(web: Web, tenant: Tenant, url: str) -> None:
     web.check(url)
 
 
-def _hold(database: Database, tenant: str, key: str) -> str:
-    """Notes that an object is about to be put, and goes again in an hour; returns what `drop` takes."""
+def _hold(database: Database, tenant: str, key: str) -> Upload:
+    """Notes that an object is about to be put, and goes again in an hour unless this is dropped."""
     with database.begin() as uow:
         now = uow.now()
         upload = Upload(
@@ -82,7 +82,7 @@ def _hold(database: Database, tenant: str, key: str) -> str:
         )
         uow.uploads.add(upload)
         uow.commit()
-    return upload.id
+    return upload
 
 
 def get_image(database: Database, tenant: str, image_id: str) -> StoredImage:

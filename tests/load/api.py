@@ -24,7 +24,7 @@ from tests.load.comparison import compare, crowd
 from tests.load.items import draw_scenes
 from tests.load.open_loop import Target
 from tests.load.rows import Rows, unfinished_of
-from tests.load.stack import Stack, running, servers
+from tests.load.stack import CORES, Stack, running, servers
 from tests.load.traffic import Traffic
 from tests.stack.processes import is_ready, wait_until
 
@@ -72,14 +72,16 @@ def _bare(stack: Stack) -> Iterator[Target]:
     with closing(listen(_HOST, 0)) as listener:
         descriptor = listener.fileno()
         command = [sys.executable, "-m", "tests.load.bare", stack.database_url, str(descriptor)]
-        process = subprocess.Popen(["setpriv", "--pdeathsig=KILL", "--", *command], pass_fds=[descriptor])
+        tied = ["setpriv", "--pdeathsig=KILL", "--", *command]
+        processes = [subprocess.Popen(tied, pass_fds=[descriptor]) for _ in range(CORES)]
         url = f"http://{_HOST}:{listener.getsockname()[1]}"
         try:
             wait_until(lambda: is_ready(url, "/docs"), "the bare application answers")
             yield Target(url)
         finally:
-            process.terminate()
-            process.wait()
+            for process in processes:
+                process.terminate()
+                process.wait()
 
 
 def _say(figures: object) -> None:

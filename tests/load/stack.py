@@ -18,6 +18,7 @@ from tests.servers.s3 import S3, Bucket
 from tests.stack.processes import is_ready, wait_until
 
 TENANT: Final = "platform"
+CORES: Final = 2
 
 _HOST: Final = "127.0.0.1"
 _DRAIN_SECONDS: Final = 30.0
@@ -59,7 +60,7 @@ def environment(database_url: str, redis_url: str, bucket: Bucket) -> dict[str, 
 
 @contextmanager
 def running(given: Mapping[str, str], *, slots: int = 0) -> Iterator[Stack]:
-    """The API, and with slots a worker, ready until the block ends."""
+    """The API, a process for each core, and with slots a worker, ready until the block ends."""
     settings = Settings.model_validate({name.lower(): value for name, value in given.items()})
     migrate(settings)
     with closing(build_database(settings)) as database:
@@ -69,7 +70,7 @@ def running(given: Mapping[str, str], *, slots: int = 0) -> Iterator[Stack]:
     with ExitStack() as stack:
         listener = stack.enter_context(closing(listen(_HOST, 0)))
         descriptor = listener.fileno()
-        for arguments in (("api", f"--fd={descriptor}"), *([("worker",)] if slots else [])):
+        for arguments in (*[("api", f"--fd={descriptor}")] * CORES, *([("worker",)] if slots else [])):
             child = Child(*arguments, environment=both, descriptors=[descriptor])
             stack.callback(child.wait, _DRAIN_SECONDS)
             stack.callback(child.terminate)

@@ -40,7 +40,7 @@ def post_edit(service: Harness) -> Callable[[], Response]:
 
 @pytest.mark.parametrize(
     ("prepare", "most"),
-    [(read_finished, 2), (read_queued, 6), (read_list, 2), (post_inversion, 8), (post_edit, 10)],
+    [(read_finished, 2), (read_queued, 6), (read_list, 2), (post_inversion, 7), (post_edit, 5)],
 )
 def test_a_request_costs_no_more_statements_than_these(
     distributed: Harness, prepare: Callable[[Harness], Callable[[], Response]], most: int
