@@ -94,6 +94,7 @@ def test_a_small_run_measures_both_sides_of_the_same_work(measured: Measured, na
     assert released.flops is not None
     assert released.flops > 1.3 * alone.flops
     assert len(released.rounds) == 2
+    assert len(measured.crowding.rounds) == 2
     assert measured.crowding.edits > 0
 
 

@@ -18,7 +18,7 @@ PAUSE: Final = 9.0
 
 @final
 @dataclass(frozen=True, slots=True)
-class Crowding:
+class Round:
     """Seconds of an edit alone and beside inversions, and of the inversions without and with the edits."""
 
     edit_alone: float
@@ -38,23 +38,58 @@ class Crowding:
         return self.inversions_alone / self.inversions_beside
 
 
-def measure_crowding(ours: Ours, tasks: Sequence[Task], budget: Budget, *, held: Inversion, device: str) -> Crowding:
+@final
+@dataclass(frozen=True, slots=True)
+class Crowding:
+    """The rounds of a run; a ratio is the median of theirs."""
+
+    rounds: tuple[Round, ...]
+
+    @property
+    def edits(self) -> int:
+        """How many were measured beside inversions."""
+        return sum(one.edits for one in self.rounds)
+
+    @property
+    def latency_ratio(self) -> float:
+        """How many times longer an edit takes."""
+        return median(one.latency_ratio for one in self.rounds)
+
+    @property
+    def throughput_kept(self) -> float:
+        """The share of their throughput that the inversions keep."""
+        return median(one.throughput_kept for one in self.rounds)
+
+
+def measure_crowding(
+    ours: Ours, tasks: Sequence[Task], budget: Budget, *, held: Inversion, device: str, rounds: int
+) -> Crowding:
     """Inversions of all tasks without and with a stream of edits, one every ten times its own latency."""
 
     def edit() -> None:
         ours.engine.run(ours.edit(tasks[0], held, budget, target=tasks[0].targets[0]), lambda _: None)
 
-    alone = median(timed(device, edit) for _ in range(_ALONE))
-    without = timed(device, lambda: ours.invert_all(tasks, budget))
-    beside: list[float] = []
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(timed, device, lambda: ours.invert_all(tasks, budget))
-        beside.append(timed(device, edit))
-        while not _ended(running, seconds=PAUSE * alone):
+    def invert() -> float:
+        return timed(device, lambda: ours.invert_all(tasks, budget))
+
+    def crowd(alone: float) -> tuple[float, list[float]]:
+        beside: list[float] = []
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(invert)
             beside.append(timed(device, edit))
-    # The last one may have outlived the inversions.
-    crowded = beside[:-1] or beside
-    return Crowding(alone, median(crowded), len(crowded), without, running.result())
+            while not _ended(running, seconds=PAUSE * alone):
+                beside.append(timed(device, edit))
+        # The last one may have outlived the inversions.
+        return running.result(), beside[:-1] or beside
+
+    measured: list[Round] = []
+    for number in range(rounds):
+        alone = median(timed(device, edit) for _ in range(_ALONE))
+        # Who begins changes, so that what comes and goes on the machine meets both alike.
+        before = None if number % 2 else invert()
+        crowded, beside = crowd(alone)
+        measured.append(Round(alone, median(beside), len(beside), before or invert(), crowded))
+    return Crowding(tuple(measured))
 
 
 def _ended(running: Future[float], *, seconds: float) -> bool:

@@ -100,7 +100,7 @@ def run_benchmark(
         for record in records:
             if record.run(device):
                 done(record.contender.name)
-    crowding = measure_crowding(bench.ours, bench.tasks[:8], budget, held=bench.held, device=device)
+    crowding = measure_crowding(bench.ours, bench.tasks[:8], budget, held=bench.held, device=device, rounds=rounds)
     done("edits beside inversions")
     bench.ours.engine.close()
     lines = {record.contender.name: record.line(peak=max(peaks)) for record in records}
