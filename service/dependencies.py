@@ -74,8 +74,6 @@ async def get_metrics(request: Request) -> Metrics:
 UsedPorts = Annotated[Ports, Depends(get_ports)]
 
 _BEARER = HTTPBearer(scheme_name="ApiKey", bearerFormat="sk_…", auto_error=False, description="`stylediffusion keys`")
-
-
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
 
 

@@ -1,0 +1,47 @@
+"""Connections to PostgreSQL between two uses, and what a reader does with one."""
+
+from time import sleep
+
+from psycopg.pq import TransactionStatus
+from sqlalchemy import text
+
+from core.storage.database import SqlDatabase, SqlUnitOfWork
+
+
+def test_a_connection_that_was_lost_while_nobody_used_it_is_replaced(postgres_url: str) -> None:
+    database, other = SqlDatabase(postgres_url), SqlDatabase(postgres_url)
+    with database.read() as uow:
+        before = _number(uow)
+    with other.read() as uow:
+        uow.jobs._tx.connection.execute(text(f"SELECT pg_terminate_backend({before})"))
+    sleep(1.1)  # longer than a connection is trusted after its last use
+
+    with database.read() as uow:
+        after = _number(uow)
+    database.close()
+    other.close()
+
+    assert after != before
+
+
+def test_reading_opens_no_transaction_and_writing_does(postgres_url: str) -> None:
+    database = SqlDatabase(postgres_url)
+    with database.read() as uow:
+        reading = _status(uow)
+    with database.begin() as uow:
+        writing = _status(uow)
+    database.close()
+
+    assert (reading, writing) == (TransactionStatus.IDLE, TransactionStatus.INTRANS)
+
+
+def _number(uow: SqlUnitOfWork) -> int:
+    return int(uow.jobs._tx.connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+
+
+def _status(uow: SqlUnitOfWork) -> TransactionStatus:
+    connection = uow.jobs._tx.connection
+    connection.execute(text("SELECT 1"))
+    driver = connection.connection.dbapi_connection
+    assert driver is not None
+    return TransactionStatus(driver.info.transaction_status)
