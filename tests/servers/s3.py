@@ -13,6 +13,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tests.servers.ceph import Ceph, ObjectStore
 from tests.servers.daemon import Daemon, ServerError, find_program, free_port
 
+_SETTINGS = {
+    "dns-name": "127.0.0.1",
+    "thread-pool-size": "32",
+    "enable-usage-log": "false",
+    "enable-lc-threads": "false",
+    "enable-quota-threads": "false",
+    "run-sync-thread": "false",
+    # Objects above 4 MiB are freed by the collector, which by default waits for two hours.
+    "gc-obj-min-wait": "1",
+    "gc-processor-period": "10",
+}
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -52,8 +64,7 @@ class S3:
         self._ceph = Ceph(self._directory, store=store)
         self._account = self.bucket("")
         self._has_account = False
-        arguments = ["--conf", str(self._ceph.config), "-n", "client.rgw", "-f", *_settings(self._port)]
-        self._gateway = Daemon([find_program("radosgw"), *arguments], log=self._directory / "gateway.log")
+        self._gateway = self._make_gateway(cached=True)
 
     def __enter__(self) -> Self:
         try:
@@ -85,10 +96,12 @@ class S3:
     def kill(self) -> None:
         """Ends the gateway at once."""
         self._gateway.kill()
+        # One with a cache asks the killed one to agree to every change, and waits half a minute for it.
+        self._gateway = self._make_gateway(cached=False)
 
     def kill_cluster(self) -> None:
         """Ends the gateway and the cluster behind it at once."""
-        self._gateway.kill()
+        self.kill()
         self._ceph.kill()
 
     def bucket(self, name: str) -> Bucket:
@@ -114,6 +127,14 @@ class S3:
                 client.delete_object(Bucket=name, Key=item["Key"])
         client.delete_bucket(Bucket=name)
 
+    def _make_gateway(self, *, cached: bool) -> Daemon:
+        settings = {**_SETTINGS, "cache-enabled": str(cached).lower()}
+        # Without `tcp_nodelay` an object of some KiB takes 40 ms.
+        settings["frontends"] = f"beast endpoint=127.0.0.1:{self._port} tcp_nodelay=1"
+        arguments = [f"--rgw-{name}={value}" for name, value in settings.items()]
+        command = [find_program("radosgw"), "--conf", str(self._ceph.config), "-n", "client.rgw", "-f", *arguments]
+        return Daemon(command, log=self._directory / "gateway.log")
+
     def _make_account(self) -> None:
         keys = ["--access-key", self._account.access_key, "--secret-key", self._account.secret_key]
         self._ceph.tool("radosgw-admin", "user", "create", "--uid=tests", "--display-name=tests", *keys)
@@ -125,21 +146,3 @@ class S3:
         except (BotoCoreError, ClientError):
             return False
         return True
-
-
-def _settings(port: int) -> list[str]:
-    settings = {
-        "frontends": f"beast endpoint=127.0.0.1:{port}",
-        "dns-name": "127.0.0.1",
-        "thread-pool-size": "32",
-        "enable-usage-log": "false",
-        "enable-lc-threads": "false",
-        "enable-quota-threads": "false",
-        "run-sync-thread": "false",
-        # A gateway that shares a cache with a killed one waits half a minute for it to agree to every change.
-        "cache-enabled": "false",
-        # Objects above 4 MiB are freed by the collector, which by default waits for two hours.
-        "gc-obj-min-wait": "1",
-        "gc-processor-period": "10",
-    }
-    return [f"--rgw-{name}={value}" for name, value in settings.items()]
