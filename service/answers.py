@@ -57,7 +57,8 @@ def answer_job(call: Call, job: Job) -> Response:
 def answer_accepted(job: Job) -> Response:
     """202 with the job as it stands, and where it is found from now on."""
     view = JobView.of(job)
-    return JSONResponse(view.model_dump(mode="json"), 202, headers={"Location": job_path(job), **_polling(view)})
+    headers = {"Location": job_path(job), **_polling(view)}
+    return Response(view.model_dump_json(), 202, media_type="application/json", headers=headers)
 
 
 def submit_once(call: Call, fingerprint: str, submit: Callable[[Remember | None], Job]) -> Response:

@@ -13,6 +13,7 @@ from core.usecases.events import find_news
 from core.wiring import build_database, build_model, build_store, build_wakeups, build_web
 from service.background import running
 from service.body_limit import BodyLimit
+from service.callers import Callers
 from service.console_files import add_console
 from service.dependencies import Ports, State
 from service.failures import add_failure_handlers
@@ -38,6 +39,7 @@ def create_app(settings: Settings, *, build: Callable[[Settings], Ports] | None 
             async with running(ports):
                 yield State(ports=ports, metrics=Metrics(ports.database))
         finally:
+            await ports.rate_limits.close()
             ports.web.close()
             ports.database.close()
 
@@ -81,5 +83,6 @@ def build_ports(settings: Settings) -> Ports:
         model=build_model(settings),
         poller=Poller(partial(find_news, database)),
         web=build_web(settings),
+        callers=Callers(database),
         rate_limits=RateLimits(settings),
     )

@@ -19,9 +19,10 @@ from core.domain.tenants import Caller, Tenant
 from core.domain.web import Web
 from core.settings import Settings
 from core.usecases.idempotency import parse_key
-from core.usecases.keys import Scope, authenticate
+from core.usecases.keys import Scope
 from core.usecases.limits import Limits
 from core.usecases.requests import Order, Remember
+from service.callers import Callers
 from service.limits import RateLimits, limits_of
 from service.metrics import Metrics
 from service.waiting import Poller
@@ -50,6 +51,7 @@ class Ports:
     model: Model
     poller: Poller
     web: Web
+    callers: Callers
     rate_limits: RateLimits
 
 
@@ -77,15 +79,15 @@ _BEARER = HTTPBearer(scheme_name="ApiKey", bearerFormat="sk_…", auto_error=Fal
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
 
 
-def get_caller(request: Request, credentials: _Credentials) -> Caller:
+async def get_caller(request: Request, credentials: _Credentials) -> Caller:
     """Whose key is in the Authorization header, if he may ask so often."""
     ports: Ports = request.state.ports
     if credentials is None:
         raise AppError(ErrorCode.UNAUTHENTICATED, "Send the header `Authorization: Bearer sk_…`.")
-    caller = authenticate(ports.database, credentials.credentials)
+    caller = await ports.callers.find(credentials.credentials)
     request.state.tenant = caller.tenant.name  # for the log
     limits = limits_of(ports.settings, caller.tenant)
-    request.state.left = ports.rate_limits.take(caller.tenant.name, limits.requests_per_minute)
+    request.state.left = await ports.rate_limits.take(caller.tenant.name, limits.requests_per_minute)
     return caller
 
 
@@ -185,11 +187,11 @@ class Call:
         )
 
 
-def _calling(scope: Scope) -> Callable[[Request, HTTPAuthorizationCredentials | None], Call]:
+def _calling(scope: Scope) -> Callable[[Request, HTTPAuthorizationCredentials | None], Awaitable[Call]]:
     """The dependency that makes the call of a caller whose key has this scope."""
 
-    def call(request: Request, credentials: _Credentials) -> Call:
-        caller = get_caller(request, credentials)
+    async def call(request: Request, credentials: _Credentials) -> Call:
+        caller = await get_caller(request, credentials)
         if scope not in caller.key.scopes:
             raise AppError(ErrorCode.SCOPE_MISSING, f"This API key lacks the scope {scope}.", scope=scope)
         return Call(request=request, ports=request.state.ports, owner=caller.tenant)

@@ -7,9 +7,10 @@ from typing import final
 
 import structlog
 from limits import RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import RateLimiter, SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
-from limits.storage import storage_from_string
-from limits.strategies import RateLimiter, SlidingWindowCounterRateLimiter
+from redis.asyncio import BlockingConnectionPool
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +21,7 @@ from core.usecases.limits import Limits
 
 _LOG: structlog.stdlib.BoundLogger = structlog.get_logger("service")
 _PATIENCE_SECONDS = 0.2  # Redis answers in a millisecond; a request does not wait for one that does not
+_CONNECTIONS = 16  # each is needed for a millisecond; whoever finds none free waits
 _REST_SECONDS = 10.0  # so long a Redis that failed is left alone, and this process counts for itself
 _POLICY = "requests"
 _WINDOW_SECONDS = 60
@@ -47,11 +49,12 @@ class RateLimits:
     """Counts requests by tenant. With Redis the replicas count together; without an answer each counts for itself."""
 
     def __init__(self, settings: Settings) -> None:
-        self._here = SlidingWindowCounterRateLimiter(storage_from_string("memory://"))
-        self._shared = _in_redis(settings)
+        self._here = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._pool = None if settings.redis_url is None else _pool(settings.redis_url.get_secret_value())
+        self._shared = None if self._pool is None else _in_redis(self._pool)
         self._rest_until = 0.0
 
-    def take(self, tenant: str, quota: int) -> Left:
+    async def take(self, tenant: str, quota: int) -> Left:
         """One request of this tenant.
 
         Raises:
@@ -59,11 +62,16 @@ class RateLimits:
         """
         if self._shared is not None and time.monotonic() >= self._rest_until:
             try:
-                return _take(self._shared, tenant, quota)
+                return await _take(self._shared, tenant, quota)
             except StorageError:
                 self._rest_until = time.monotonic() + _REST_SECONDS
                 _LOG.warning("requests are counted without Redis", seconds=_REST_SECONDS)
-        return _take(self._here, tenant, quota)
+        return await _take(self._here, tenant, quota)
+
+    async def close(self) -> None:
+        """Gives up every connection."""
+        if self._pool is not None:
+            await self._pool.aclose()
 
 
 @final
@@ -93,23 +101,31 @@ def limits_of(settings: Settings, tenant: Tenant) -> Limits:
     )
 
 
-def _in_redis(settings: Settings) -> RateLimiter | None:
-    if settings.redis_url is None:
-        return None
-    storage = storage_from_string(
-        settings.redis_url.get_secret_value(),
-        wrap_exceptions=True,
-        key_prefix="stylediffusion-limits",
+def _pool(redis_url: str) -> BlockingConnectionPool:
+    return BlockingConnectionPool.from_url(
+        redis_url,
+        max_connections=_CONNECTIONS,
+        timeout=_PATIENCE_SECONDS,
         socket_timeout=_PATIENCE_SECONDS,
         socket_connect_timeout=_PATIENCE_SECONDS,
+    )
+
+
+def _in_redis(pool: BlockingConnectionPool) -> RateLimiter:
+    storage = RedisStorage(
+        "async+redis://",  # the pool knows the address
+        implementation="redispy",
+        wrap_exceptions=True,
+        key_prefix="stylediffusion-limits",
+        connection_pool=pool,  # type: ignore[arg-type]  # documented, and not in the annotation
     )
     return SlidingWindowCounterRateLimiter(storage)
 
 
-def _take(limiter: RateLimiter, tenant: str, quota: int) -> Left:
+async def _take(limiter: RateLimiter, tenant: str, quota: int) -> Left:
     item = RateLimitItemPerMinute(quota)
-    passed = limiter.hit(item, tenant)
-    stats = limiter.get_window_stats(item, tenant)
+    passed = await limiter.hit(item, tenant)
+    stats = await limiter.get_window_stats(item, tenant)
     reset_seconds = min(max(1, math.ceil(stats.reset_time - time.time())), _WINDOW_SECONDS)
     if not passed:
         raise Exhausted(

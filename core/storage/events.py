@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, final
 
-from sqlalchemy import Row, Select, and_, case, delete, func, insert, select, values
+from sqlalchemy import Insert, Row, Select, and_, case, delete, func, insert, select, values
 from sqlalchemy.sql import column
 
 from core.domain.job import Job, JobClass, JobState, Progress
@@ -52,6 +52,11 @@ class SqlEvents:
 
     def _read(self, query: Select[Any]) -> list[JobEvent]:
         return [_to_event(row) for row in self._tx.connection.execute(query.order_by(events.c.number))]
+
+
+def state_event(tx: Transaction, job: Job) -> Insert:
+    """What notes that a job has entered the state it is in."""
+    return insert(events).values(**_row(tx, job, kind=EventKind.STATE)).inline()  # its number is of no interest
 
 
 def note_states(tx: Transaction, entered: Sequence[Job]) -> None:

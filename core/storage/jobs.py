@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from core.domain.job import Job, JobClass, JobState, Progress
 from core.domain.ports import Beat, Claim, JobFilter, Outcome
 from core.storage import claims, endings, tidying
-from core.storage.events import note_states
+from core.storage.events import state_event
 from core.storage.rows import to_job, to_row
 from core.storage.settlement import erase, join
 from core.storage.tables import HAS_ARTIFACTS, IS_QUEUED, IS_RUNNING, jobs
@@ -25,8 +25,12 @@ class SqlJobs:
         self._tx = tx
 
     def add(self, job: Job) -> Job:
-        self._tx.connection.execute(insert(jobs).values(**to_row(job)))
-        note_states(self._tx, [job])
+        added, noted = insert(jobs).values(**to_row(job)), state_event(self._tx, job)
+        if self._tx.postgres:  # both in one statement
+            noted = noted.add_cte(added.cte())
+        else:
+            self._tx.connection.execute(added)
+        self._tx.connection.execute(noted)
         return join(self._tx, job) if job.state is JobState.WAITING else job
 
     def get(self, tenant: str, job_id: str) -> Job | None:

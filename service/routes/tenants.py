@@ -101,13 +101,16 @@ def rotate(
     if replayed is not None:
         return replayed
     overlap = timedelta(seconds=sent.body.overlap_seconds)
-    return _told(call, sent.fingerprint, rotate_key(call.ports.database, key_id, overlap=overlap))
+    made = rotate_key(call.ports.database, key_id, overlap=overlap)
+    call.ports.callers.forget()
+    return _told(call, sent.fingerprint, made)
 
 
 @router.delete("/keys/{key_id}", tags=["keys"], status_code=204, responses=declared(ErrorCode.NOT_FOUND))
 def revoke(*, call: Administering, key_id: _KeyId) -> Response:
     """Refuses a key from now on."""
     revoke_key(call.ports.database, key_id)
+    call.ports.callers.forget()
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
@@ -144,6 +147,7 @@ def change_tenant(
     """What a tenant may do from now on; what is left out goes back to the deployment's own."""
     tenant = Tenant(name=name, **sent.body.model_dump())
     put_tenant(call.ports.database, tenant)
+    call.ports.callers.forget()
     return TenantView.of(tenant)
 
 

@@ -13,9 +13,11 @@ from httpx2 import Response
 from core.domain.ids import IdPrefix, new_id
 from core.domain.job import Artifact, JobClass, JobState, Progress
 from core.domain.ports import Claim, Outcome
+from core.domain.tenants import Tenant
 from core.usecases.attempts import beat, claim_next, finish, keep_preview
 from core.usecases.keys import CALLER_SCOPES, Scope, make_key
 from core.usecases.queue import report_worker
+from core.usecases.tenants import put_tenant
 from service.dependencies import Ports
 
 GOOD = {"quality": {"psnr": 40.0}}
@@ -35,6 +37,11 @@ class Harness:
         """The headers of a new key."""
         _, token = make_key(self.ports.database, tenant, name="test", scopes=scopes, days=days)
         return {"Authorization": f"Bearer {token}"}
+
+    def may(self, **settings: Any) -> None:
+        """What the tenant `acme` may do from now on."""
+        put_tenant(self.ports.database, Tenant(name="acme", **settings))
+        self.ports.callers.forget()
 
     def image(self, colour: str = "red", **options: Any) -> str:
         """The id of an image that was sent."""

@@ -1,6 +1,7 @@
 """Every route asks for a key with the right scope, and no tenant ever sees another's things."""
 
 import re
+import time
 from typing import cast
 
 import pytest
@@ -8,7 +9,9 @@ from fastapi import FastAPI
 from httpx2 import Response
 
 from core.usecases.keys import Scope, list_keys, revoke_key
+from service.callers import KNOWN_SECONDS
 from tests.service.harness import Harness, problem
+from tests.service.statements import counted
 
 OPEN = {"/livez", "/metrics", "/readyz", "/problems", "/problems/{code}"}
 
@@ -54,6 +57,18 @@ def test_a_revoked_and_an_expired_key_are_refused(service: Harness) -> None:
 
     for headers in (expired, revoked):
         assert problem(service.client.get("/jobs", headers=headers)) == (401, "UNAUTHENTICATED")
+
+
+def test_a_key_revoked_by_another_process_is_refused_within_a_second(service: Harness) -> None:
+    headers = service.key("acme")
+    with counted(service) as statements:
+        answers = [service.client.get("/jobs", headers=headers) for _ in range(2)]
+    revoke_key(service.ports.database, list_keys(service.ports.database, "acme")[-1].id)
+    time.sleep(KNOWN_SECONDS)
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert sum("api_keys" in statement and statement.startswith("SELECT") for statement in statements) == 1
+    assert problem(service.client.get("/jobs", headers=headers)) == (401, "UNAUTHENTICATED")
 
 
 def test_a_key_does_what_its_scopes_allow(service: Harness) -> None:

@@ -10,10 +10,8 @@ from standardwebhooks.webhooks import Webhook
 
 from core.domain.job import JobState
 from core.domain.ports import Outcome
-from core.domain.tenants import Tenant
 from core.settings import Settings
 from core.usecases.fetching import fetch_inputs
-from core.usecases.tenants import put_tenant
 from core.usecases.tending import tend_batches
 from tests.servers.site import Page, Site, site
 from tests.service.conftest import serve
@@ -44,7 +42,7 @@ def other_site() -> Iterator[Site]:
 @pytest.fixture
 def fetching(service: Harness) -> Harness:
     """The service, of a tenant that may name URLs."""
-    put_tenant(service.ports.database, Tenant(name="acme", fetch_urls=True))
+    service.may(fetch_urls=True)
     return service
 
 
@@ -136,7 +134,7 @@ def test_an_image_that_cannot_be_fetched_fails_its_item_and_may_come_later(fetch
 
 def test_the_process_fetches_by_itself(settings: Settings, other_site: Site) -> None:
     for service in serve(settings.model_copy(update={"sweep_seconds": 0.1})):
-        put_tenant(service.ports.database, Tenant(name="acme", fetch_urls=True))
+        service.may(fetch_urls=True)
         items = [item(0, image={"url": other_site.url("/red.png")})]
         accepted(service.client.post("/batches", json={"items": items}))
         until(lambda: bool(service.client.get("/edits").json()["items"]))  # noqa: B023 - called at once

@@ -11,13 +11,11 @@ import pytest
 from sqlalchemy import update
 
 from core.domain.errors import NotFound
-from core.domain.tenants import Tenant
 from core.images import MAX_BYTES
 from core.settings import Settings
 from core.storage.database import SqlDatabase
 from core.storage.tenant_tables import uploads
 from core.usecases.sweep import sweep
-from core.usecases.tenants import put_tenant
 from tests.servers.site import Page, Site, site
 from tests.service.harness import Harness, png, problem
 
@@ -41,7 +39,7 @@ def pictures() -> Iterator[Site]:
 @pytest.fixture
 def fetching(service: Harness) -> Harness:
     """The service, of a tenant that may name URLs."""
-    put_tenant(service.ports.database, Tenant(name="acme", fetch_urls=True))
+    service.may(fetch_urls=True)
     return service
 
 

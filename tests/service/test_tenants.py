@@ -1,17 +1,15 @@
 """Operators make, exchange and revoke keys and say what a tenant may do; tenants see what they have used."""
 
+import asyncio
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from httpx2 import Response
 
 from core.domain.job import JobState
 from core.domain.ports import Outcome
-from core.domain.tenants import Tenant
 from core.settings import Settings
 from core.usecases.keys import Scope
-from core.usecases.tenants import put_tenant
 from service.limits import RateLimits
 from tests.servers.redis import Redis
 from tests.service.harness import Harness, problem
@@ -21,10 +19,6 @@ from tests.service.harness import Harness, problem
 def admin(service: Harness) -> dict[str, str]:
     """The headers of an operator."""
     return service.key("operator", scopes=frozenset({Scope.ADMIN}))
-
-
-def limit(service: Harness, **limits: Any) -> None:
-    put_tenant(service.ports.database, Tenant(name="acme", **limits))
 
 
 def bearer(answer: Response) -> dict[str, str]:
@@ -130,7 +124,7 @@ def test_usage_counts_what_was_computed(anywhere: Harness) -> None:
 
 
 def test_a_full_queue_refuses_until_a_job_has_ended(service: Harness) -> None:
-    limit(service, max_unfinished_jobs=2)
+    service.may(max_unfinished_jobs=2)
     for seed in range(2):
         service.invert(seed=seed)
     refused = service.client.post("/inversions", json=service.inversion(seed=2))
@@ -143,7 +137,7 @@ def test_a_full_queue_refuses_until_a_job_has_ended(service: Harness) -> None:
 
 
 def test_a_used_up_quota_refuses_until_tomorrow(service: Harness) -> None:
-    limit(service, compute_seconds_per_day=5)
+    service.may(compute_seconds_per_day=5)
     service.invert()
     service.work(Outcome(state=JobState.FAILED, metrics={"compute_seconds": 5.0}))
     refused = service.client.post("/inversions", json=service.inversion(seed=1))
@@ -157,7 +151,7 @@ def test_a_used_up_quota_refuses_until_tomorrow(service: Harness) -> None:
 
 
 def test_too_many_requests_are_refused_and_every_answer_says_what_is_left(anywhere: Harness) -> None:
-    limit(anywhere, requests_per_minute=3)
+    anywhere.may(requests_per_minute=3)
     answers = [anywhere.client.get("/jobs") for _ in range(4)]
     *passed, refused = answers
 
@@ -170,9 +164,15 @@ def test_too_many_requests_are_refused_and_every_answer_says_what_is_left(anywhe
 
 def test_replicas_count_together_and_without_redis_each_for_itself(redis_server: Redis, redis_url: str) -> None:
     settings = Settings.model_validate({"redis_url": redis_url})
-    replicas = [RateLimits(settings) for _ in range(2)]
-    assert [replica.take("acme", 5).remaining for replica in replicas] == [4, 3]
 
-    redis_server.kill()
-    assert [replica.take("acme", 5).remaining for replica in replicas] == [4, 4]
-    redis_server.start()
+    async def take_in_turn() -> None:
+        replicas = [RateLimits(settings) for _ in range(2)]
+        assert [(await replica.take("acme", 5)).remaining for replica in replicas] == [4, 3]
+
+        redis_server.kill()
+        assert [(await replica.take("acme", 5)).remaining for replica in replicas] == [4, 4]
+        redis_server.start()
+        for replica in replicas:
+            await replica.close()
+
+    asyncio.run(take_in_turn())
