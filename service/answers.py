@@ -106,6 +106,8 @@ def replay(call: Call, fingerprint: str) -> Response | None:
     headers = {"Idempotent-Replayed": "true"}
     if "links" in record.body and record.status == 202:
         headers["Location"] = record.body["links"]["self"]
+        if record.body.get("done") is False:
+            headers["Retry-After"] = str(_LEAST_POLL_SECONDS)
     return JSONResponse(record.body, record.status, headers=headers)
 
 

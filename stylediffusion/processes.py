@@ -1,5 +1,6 @@
 """The two processes of the service, each run in the foreground until a signal ends it."""
 
+import gc
 import logging
 import socket
 import sys
@@ -31,7 +32,10 @@ def run_api(settings: Settings, listener: socket.socket) -> None:
     from service.server import make_server
 
     sys.setswitchinterval(_SWITCH_SECONDS)
-    make_server(settings).run(sockets=[listener])
+    server = make_server(settings)
+    gc.collect()
+    gc.freeze()  # lives as long as the process; to look at all of it again is a tenth of a second without an answer
+    server.run(sockets=[listener])
 
 
 def run_worker(settings: Settings) -> int:

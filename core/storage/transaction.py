@@ -3,7 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any, final
 
-from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, literal, select
+
+from core.storage.tables import UtcDateTime
 
 
 @final
@@ -24,6 +26,12 @@ class Transaction:
         if self._now is None:
             self._now = self._read_clock()
         return self._now
+
+    @property
+    def clock(self) -> ColumnElement[datetime]:
+        """The same within a statement, which spares one that only reads the clock."""
+        known = self._now is not None or not self.postgres
+        return literal(self.now(), UtcDateTime) if known else func.clock_timestamp()
 
     def one_with_clock(self, statement: Select[Any]) -> RowMapping | None:
         """The row a statement finds, if any; the clock comes with it and costs no statement of its own."""

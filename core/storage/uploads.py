@@ -23,15 +23,15 @@ class SqlUploads:
 
     def get(self, tenant: str, upload_id: str) -> Upload | None:
         mine = select(uploads).where(uploads.c.tenant == tenant, uploads.c.id == upload_id)
-        row = self._tx.connection.execute(mine.where(uploads.c.expires_at > self._tx.now())).mappings().one_or_none()
+        row = self._tx.connection.execute(mine.where(uploads.c.expires_at > self._tx.clock)).mappings().one_or_none()
         return None if row is None else Upload(**row)
 
     def drop(self, upload_id: str) -> bool:
-        mine = delete(uploads).where(uploads.c.id == upload_id, uploads.c.expires_at > self._tx.now())
+        mine = delete(uploads).where(uploads.c.id == upload_id, uploads.c.expires_at > self._tx.clock)
         return self._tx.connection.execute(mine).rowcount == 1
 
     def expired(self, *, limit: int) -> Mapping[str, str]:
-        old = select(uploads.c.id, uploads.c.key).where(uploads.c.expires_at <= self._tx.now()).limit(limit)
+        old = select(uploads.c.id, uploads.c.key).where(uploads.c.expires_at <= self._tx.clock).limit(limit)
         return {row.id: row.key for row in self._tx.connection.execute(old)}
 
     def forget(self, upload_ids: Collection[str]) -> None:

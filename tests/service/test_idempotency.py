@@ -17,6 +17,7 @@ def test_the_same_request_gets_the_first_answer(anywhere: Harness) -> None:
     assert again.status_code == 202
     assert again.json() == first.json()
     assert again.headers["location"] == first.headers["location"]
+    assert again.headers["retry-after"] == first.headers["retry-after"]
     assert again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in first.headers
     assert len(anywhere.client.get("/jobs").json()["items"]) == 1
