@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import structlog
@@ -23,6 +23,7 @@ _LOG: structlog.stdlib.BoundLogger = structlog.get_logger("service")
 _PATIENCE_SECONDS = 0.2  # Redis answers in a millisecond; a request does not wait for one that does not
 _CONNECTIONS = 16  # each is needed for a millisecond; whoever finds none free waits
 _REST_SECONDS = 10.0  # so long a Redis that failed is left alone, and this process counts for itself
+_TOLD_SECONDS = 1.0  # so long what is left is told by what this process knows; whether a request may pass never is
 _POLICY = "requests"
 _WINDOW_SECONDS = 60
 
@@ -53,6 +54,7 @@ class RateLimits:
         self._pool = None if settings.redis_url is None else _pool(settings.redis_url.get_secret_value())
         self._shared = None if self._pool is None else _in_redis(self._pool)
         self._rest_until = 0.0
+        self._told: dict[str, tuple[float, Left]] = {}  # by tenant, until when
 
     async def take(self, tenant: str, quota: int) -> Left:
         """One request of this tenant.
@@ -62,16 +64,41 @@ class RateLimits:
         """
         if self._shared is not None and time.monotonic() >= self._rest_until:
             try:
-                return await _take(self._shared, tenant, quota)
+                return await self._take(self._shared, tenant, quota)
             except StorageError:
                 self._rest_until = time.monotonic() + _REST_SECONDS
+                self._told.clear()
                 _LOG.warning("requests are counted without Redis", seconds=_REST_SECONDS)
-        return await _take(self._here, tenant, quota)
+        return await self._take(self._here, tenant, quota)
 
     async def close(self) -> None:
         """Gives up every connection."""
         if self._pool is not None:
             await self._pool.aclose()
+
+    async def _take(self, limiter: RateLimiter, tenant: str, quota: int) -> Left:
+        item = RateLimitItemPerMinute(quota)
+        passed = await limiter.hit(item, tenant)
+        now = time.monotonic()
+        until, told = self._told.get(tenant, (now, None))
+        if passed and told is not None and told.quota == quota and now < until:
+            left = replace(told, remaining=max(told.remaining - 1, 0))
+        else:
+            stats = await limiter.get_window_stats(item, tenant)
+            reset_seconds = min(max(1, math.ceil(stats.reset_time - time.time())), _WINDOW_SECONDS)
+            until = now + _TOLD_SECONDS
+            left = Left(quota=quota, remaining=stats.remaining, reset_seconds=reset_seconds)
+        self._told[tenant] = until, left
+        if not passed:
+            raise Exhausted(
+                ErrorCode.RATE_LIMITED,
+                f"You may ask {quota} times a minute; ask again in {left.reset_seconds} seconds.",
+                policy=_POLICY,
+                quota=quota,
+                window_seconds=_WINDOW_SECONDS,
+                retry_after_seconds=left.reset_seconds,
+            )
+        return left
 
 
 @final
@@ -120,20 +147,3 @@ def _in_redis(pool: BlockingConnectionPool) -> RateLimiter:
         connection_pool=pool,  # type: ignore[arg-type]  # documented, and not in the annotation
     )
     return SlidingWindowCounterRateLimiter(storage)
-
-
-async def _take(limiter: RateLimiter, tenant: str, quota: int) -> Left:
-    item = RateLimitItemPerMinute(quota)
-    passed = await limiter.hit(item, tenant)
-    stats = await limiter.get_window_stats(item, tenant)
-    reset_seconds = min(max(1, math.ceil(stats.reset_time - time.time())), _WINDOW_SECONDS)
-    if not passed:
-        raise Exhausted(
-            ErrorCode.RATE_LIMITED,
-            f"You may ask {quota} times a minute; ask again in {reset_seconds} seconds.",
-            policy=_POLICY,
-            quota=quota,
-            window_seconds=_WINDOW_SECONDS,
-            retry_after_seconds=reset_seconds,
-        )
-    return Left(quota=quota, remaining=stats.remaining, reset_seconds=reset_seconds)
