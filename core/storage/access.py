@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, final
 
-from sqlalchemy import RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy import RowMapping, and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.domain.access import ApiKey, IdempotencyRecord
@@ -14,6 +14,10 @@ from core.domain.tenants import Caller, KeyFilter, Tenant
 from core.storage.tables import api_keys, idempotency
 from core.storage.tenant_tables import tenants
 from core.storage.transaction import Transaction
+
+_ALLOWED = [column for column in tenants.c if column is not tenants.c.name]
+_WITH_TENANT = select(api_keys, *_ALLOWED).outerjoin(tenants, tenants.c.name == api_keys.c.tenant)
+_CALLER = _WITH_TENANT.where(api_keys.c.id == bindparam("key_id"))
 
 
 @final
@@ -32,12 +36,10 @@ class SqlKeys:
         return None if row is None else _to_key(row)
 
     def find(self, key_id: str) -> Caller | None:
-        own = [column for column in tenants.c if column is not tenants.c.name]
-        joined = select(api_keys, *own).outerjoin(tenants, tenants.c.name == api_keys.c.tenant)
-        row = self._tx.one_with_clock(joined.where(api_keys.c.id == key_id))
+        row = self._tx.one_with_clock(_CALLER, {"key_id": key_id})
         if row is None:
             return None
-        allowed = {column.name: row[column.name] for column in own}
+        allowed = {column.name: row[column.name] for column in _ALLOWED}
         tenant = Tenant(name=row["tenant"], **{**allowed, "fetch_urls": bool(allowed["fetch_urls"])})
         return Caller(key=_to_key({column.name: row[column.name] for column in api_keys.c}), tenant=tenant)
 

@@ -7,13 +7,17 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, final
 
-from sqlalchemy import Insert, Row, Select, and_, case, delete, func, insert, select, values
+from sqlalchemy import Row, Select, and_, bindparam, case, delete, func, insert, select, values
 from sqlalchemy.sql import column
 
 from core.domain.job import Job, JobClass, JobState, Progress
 from core.domain.watching import Entered, EventKind, JobEvent
 from core.storage.tables import Id, Number, events, jobs
 from core.storage.transaction import Transaction
+
+# Inline, for its number is of no interest.
+_VALUES = {column.name: bindparam(f"event_{column.name}", type_=column.type) for column in events.c}
+NOTED = insert(events).values({name: value for name, value in _VALUES.items() if name != "number"}).inline()
 
 
 @final
@@ -54,9 +58,9 @@ class SqlEvents:
         return [_to_event(row) for row in self._tx.connection.execute(query.order_by(events.c.number))]
 
 
-def state_event(tx: Transaction, job: Job) -> Insert:
-    """What notes that a job has entered the state it is in."""
-    return insert(events).values(**_row(tx, job, kind=EventKind.STATE)).inline()  # its number is of no interest
+def note_of_state(tx: Transaction, job: Job) -> dict[str, Any]:
+    """The parameters of `NOTED` for a job that has entered the state it is in."""
+    return {f"event_{name}": value for name, value in _row(tx, job, kind=EventKind.STATE).items()}
 
 
 def note_states(tx: Transaction, entered: Sequence[Job]) -> None:

@@ -1,14 +1,18 @@
 """The repository of images."""
 
 from dataclasses import asdict
-from typing import final
+from typing import Any, final
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.domain.job import StoredImage
 from core.storage.tables import images
 from core.storage.transaction import Transaction
+
+_OWN = select(images).where(images.c.tenant == bindparam("tenant"))
+_BY_ID = _OWN.where(images.c.id == bindparam("image_id"))
+_BY_SHA256 = _OWN.where(images.c.sha256 == bindparam("sha256"))
 
 
 @final
@@ -27,11 +31,11 @@ class SqlImages:
         return image if kept is None else kept
 
     def get(self, tenant: str, image_id: str) -> StoredImage | None:
-        return self._one(and_(images.c.tenant == tenant, images.c.id == image_id))
+        return self._one(_BY_ID, tenant=tenant, image_id=image_id)
 
     def by_sha256(self, tenant: str, sha256: str) -> StoredImage | None:
-        return self._one(and_(images.c.tenant == tenant, images.c.sha256 == sha256))
+        return self._one(_BY_SHA256, tenant=tenant, sha256=sha256)
 
-    def _one(self, which: ColumnElement[bool]) -> StoredImage | None:
-        row = self._tx.one_with_clock(select(images).where(which))
+    def _one(self, statement: Select[Any], **parameters: str) -> StoredImage | None:
+        row = self._tx.one_with_clock(statement, parameters)
         return None if row is None else StoredImage(**{column.name: row[column.name] for column in images.c})

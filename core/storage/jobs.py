@@ -4,17 +4,30 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import final
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, type_coerce, update
+from sqlalchemy import ColumnElement, Text, and_, bindparam, func, insert, or_, select, type_coerce, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from core.domain.job import Job, JobClass, JobState, Progress
 from core.domain.ports import Beat, Claim, JobFilter, Outcome
 from core.storage import claims, endings, tidying
-from core.storage.events import state_event
+from core.storage.events import NOTED, note_of_state, note_states
 from core.storage.rows import to_job, to_row
 from core.storage.settlement import erase, join
 from core.storage.tables import HAS_ARTIFACTS, IS_QUEUED, IS_RUNNING, jobs
 from core.storage.transaction import Transaction
+
+_ONE = select(jobs).where(jobs.c.tenant == bindparam("tenant"), jobs.c.id == bindparam("job_id"))
+_HELD = _ONE.with_for_update()
+_ADDED = insert(jobs).values({column.name: bindparam(f"new_{column.name}", type_=column.type) for column in jobs.c})
+_ADD = NOTED.add_cte(_ADDED.cte())  # a job and its event in one statement
+_LOCK_WORK = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("work", type_=Text), 0)))
+_ACTIVE = and_(jobs.c.leader.is_(None), jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]))
+_LEADS = or_(_ACTIVE, HAS_ARTIFACTS)
+_SAME_WORK = (
+    select(jobs.c.id, func.coalesce(jobs.c.leader, jobs.c.id).label("root"))
+    .where(jobs.c.tenant == bindparam("tenant"), jobs.c.work_key == bindparam("work_key"), _LEADS)
+    .limit(1)
+)
 
 
 @final
@@ -25,38 +38,32 @@ class SqlJobs:
         self._tx = tx
 
     def add(self, job: Job) -> Job:
-        added, noted = insert(jobs).values(**to_row(job)), state_event(self._tx, job)
-        if self._tx.postgres:  # both in one statement
-            noted = noted.add_cte(added.cte())
+        row = to_row(job)
+        if self._tx.postgres:
+            new = {f"new_{name}": row.get(name) for name in jobs.c.keys()}  # noqa: SIM118 - columns, not names
+            self._tx.connection.execute(_ADD, {**new, **note_of_state(self._tx, job)})
         else:
-            self._tx.connection.execute(added)
-        self._tx.connection.execute(noted)
+            self._tx.connection.execute(insert(jobs), row)
+            note_states(self._tx, [job])
         return join(self._tx, job) if job.state is JobState.WAITING else job
 
     def get(self, tenant: str, job_id: str) -> Job | None:
-        row = self._tx.connection.execute(select(jobs).where(_is(tenant, job_id))).one_or_none()
+        row = self._tx.connection.execute(_ONE, {"tenant": tenant, "job_id": job_id}).one_or_none()
         return None if row is None else to_job(row)
 
     def hold(self, tenant: str, job_id: str) -> Job | None:
-        row = self._tx.connection.execute(select(jobs).where(_is(tenant, job_id)).with_for_update()).one_or_none()
+        row = self._tx.connection.execute(_HELD, {"tenant": tenant, "job_id": job_id}).one_or_none()
         return None if row is None else to_job(row)
 
     def find_leader(self, tenant: str, work_key: str) -> Job | None:
         if self._tx.postgres:
-            key = func.hashtextextended(f"{tenant}/{work_key}", 0)
-            self._tx.connection.execute(select(func.pg_advisory_xact_lock(key)))
-        active = and_(jobs.c.leader.is_(None), jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]))
-        candidates = (
-            select(jobs.c.id, func.coalesce(jobs.c.leader, jobs.c.id).label("root"))
-            .where(jobs.c.tenant == tenant, jobs.c.work_key == work_key, or_(active, HAS_ARTIFACTS))
-            .limit(1)
-        )
+            self._tx.connection.execute(_LOCK_WORK, {"work": f"{tenant}/{work_key}"})
+        same = {"tenant": tenant, "work_key": work_key}
         # The row may change while we wait for its lock; whoever changed it left another candidate, or none.
-        while (found := self._tx.connection.execute(candidates).one_or_none()) is not None:
+        while (found := self._tx.connection.execute(_SAME_WORK, same).one_or_none()) is not None:
             self._tx.connection.execute(select(jobs.c.id).where(jobs.c.id == found.root).with_for_update())
-            row = self._tx.connection.execute(
-                select(jobs).where(jobs.c.id == found.id, or_(active, HAS_ARTIFACTS)).with_for_update()
-            ).one_or_none()
+            leading = select(jobs).where(jobs.c.id == found.id, _LEADS).with_for_update()
+            row = self._tx.connection.execute(leading).one_or_none()
             if row is not None:
                 return to_job(row)
         return None
@@ -129,10 +136,6 @@ class SqlJobs:
     def queued_count(self, *, limit: int) -> int:
         some = select(jobs.c.id).where(IS_QUEUED).limit(limit).subquery()
         return self._tx.connection.execute(select(func.count()).select_from(some)).scalar_one()
-
-
-def _is(tenant: str, job_id: str) -> ColumnElement[bool]:
-    return and_(jobs.c.tenant == tenant, jobs.c.id == job_id)
 
 
 def _conditions(query: JobFilter) -> list[ColumnElement[bool]]:

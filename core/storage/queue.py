@@ -1,18 +1,51 @@
 """How busy the queue is, measured from the jobs themselves and from the workers that are ready."""
 
 from collections.abc import Mapping
-from typing import final
+from typing import Any, final
 
-from sqlalchemy import ColumnElement, Select, and_, func, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select, true, tuple_
 
 from core.domain.job import Job, JobClass, JobState
 from core.domain.watching import QueueLoad
 from core.storage.rows import model_key
-from core.storage.tables import IS_QUEUED, IS_RUNNING, IS_SUCCEEDED, IS_WAITING, jobs
+from core.storage.tables import IS_QUEUED, IS_RUNNING, IS_SUCCEEDED, IS_WAITING, UtcDateTime, jobs
 from core.storage.transaction import Transaction
 from core.storage.workers import SqlWorkers
 
 _RECENT = 20  # jobs: enough to even out one odd one, few enough to follow a change
+
+
+def _count(*conditions: ColumnElement[bool]) -> Select[int]:
+    return select(func.count().label("count")).select_from(jobs).where(*conditions)
+
+
+_CLASS = jobs.c.job_class == bindparam("job_class")
+_MODEL = jobs.c.model_key == bindparam("model_key")
+_PLACE = tuple_(func.coalesce(bindparam("queued_at", type_=UtcDateTime), jobs.c.queued_at), bindparam("job_id"))
+_BEFORE = _count(IS_QUEUED, _CLASS, _MODEL, tuple_(jobs.c.queued_at, jobs.c.id) < _PLACE)
+
+
+def _load(its: ColumnElement[bool]) -> Select[Any]:
+    # One statement, and yet each count is answered by an index of its own.
+    mine = and_(_CLASS, its)
+    served = jobs.c.model_key.in_(bindparam("served", expanding=True))
+    return select(
+        select(func.min(jobs.c.queued_at)).where(IS_QUEUED, mine).scalar_subquery().label("oldest"),
+        _count(IS_QUEUED, mine).scalar_subquery().label("queued"),
+        _count(IS_QUEUED, mine, served).scalar_subquery().label("served"),
+        _count(IS_RUNNING, mine).scalar_subquery().label("running"),
+        _count(IS_RUNNING, its).scalar_subquery().label("busy"),
+    )
+
+
+_LOAD, _LOAD_OF_MODEL = _load(true()), _load(_MODEL)
+# A duplicate has run for no time at all.
+_ENDED_LAST = (
+    select(jobs.c.started_at, jobs.c.finished_at)
+    .where(IS_SUCCEEDED, jobs.c.leader.is_(None), _CLASS)
+    .order_by(jobs.c.finished_at.desc())
+    .limit(_RECENT)
+)
 
 
 @final
@@ -23,31 +56,18 @@ class SqlQueue:
         self._tx = tx
 
     def position(self, job: Job) -> int:
-        mine = tuple_(func.coalesce(job.queued_at, jobs.c.queued_at), job.id)
-        before = _count(
-            IS_QUEUED,
-            jobs.c.job_class == job.job_class,
-            jobs.c.model_key == model_key(job.model),
-            tuple_(jobs.c.queued_at, jobs.c.id) < mine,
-        )
-        row = self._tx.one_with_clock(before)  # what is asked next wants to know the time
+        its = {"queued_at": job.queued_at, "job_id": job.id, "model_key": model_key(job.model)}
+        # What is asked next wants to know the time.
+        row = self._tx.one_with_clock(_BEFORE, {**its, "job_class": job.job_class})
         return 0 if row is None else int(row["count"])
 
     def load(self, job_class: JobClass, *, model: Mapping[str, str] | None = None) -> QueueLoad:
         ready = SqlWorkers(self._tx).ready(model=model)
-        its = true() if model is None else jobs.c.model_key == model_key(model)
-        mine = and_(jobs.c.job_class == job_class, its)
-        served = {model_key(worker.model) for worker in ready}
-        # One statement, and yet each count is answered by an index of its own.
-        counted = self._tx.connection.execute(
-            select(
-                select(func.min(jobs.c.queued_at)).where(IS_QUEUED, mine).scalar_subquery().label("oldest"),
-                _count(IS_QUEUED, mine).scalar_subquery().label("queued"),
-                _count(IS_QUEUED, mine, jobs.c.model_key.in_(served)).scalar_subquery().label("served"),
-                _count(IS_RUNNING, mine).scalar_subquery().label("running"),
-                _count(IS_RUNNING, its).scalar_subquery().label("busy"),
-            )
-        ).one()
+        asked = {"job_class": job_class, "served": [model_key(worker.model) for worker in ready]}
+        if model is None:
+            counted = self._tx.connection.execute(_LOAD, asked).one()
+        else:
+            counted = self._tx.connection.execute(_LOAD_OF_MODEL, {**asked, "model_key": model_key(model)}).one()
         return QueueLoad(
             job_class=job_class,
             queued=counted.queued,
@@ -70,16 +90,6 @@ class SqlQueue:
         }
 
     def _typical_seconds(self, job_class: JobClass) -> float | None:
-        # A duplicate has run for no time at all.
-        recent = self._tx.connection.execute(
-            select(jobs.c.started_at, jobs.c.finished_at)
-            .where(IS_SUCCEEDED, jobs.c.leader.is_(None), jobs.c.job_class == job_class)
-            .order_by(jobs.c.finished_at.desc())
-            .limit(_RECENT)
-        )
+        recent = self._tx.connection.execute(_ENDED_LAST, {"job_class": job_class})
         lengths = [(row.finished_at - row.started_at).total_seconds() for row in recent if row.started_at is not None]
         return sum(lengths) / len(lengths) if lengths else None
-
-
-def _count(*conditions: ColumnElement[bool]) -> Select[int]:
-    return select(func.count().label("count")).select_from(jobs).where(*conditions)

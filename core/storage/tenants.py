@@ -6,7 +6,7 @@ from datetime import UTC, date
 from types import ModuleType
 from typing import final
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.domain.job import Job, JobClass
@@ -14,6 +14,17 @@ from core.domain.tenants import Tenant, Usage
 from core.storage.tables import jobs
 from core.storage.tenant_tables import tenants, usage
 from core.storage.transaction import Transaction
+
+_SOME_UNFINISHED = (
+    select(jobs.c.id)
+    .where(
+        jobs.c.tenant == bindparam("tenant"),
+        jobs.c.job_class == JobClass.INTERACTIVE,
+        jobs.c.finished_at.is_(None),
+    )
+    .limit(bindparam("most"))
+)
+_UNFINISHED = select(func.count().label("count")).select_from(_SOME_UNFINISHED.subquery())
 
 
 @final
@@ -48,9 +59,7 @@ class SqlTenants:
         ]
 
     def unfinished(self, name: str, *, limit: int) -> int:
-        mine = (jobs.c.tenant == name, jobs.c.job_class == JobClass.INTERACTIVE, jobs.c.finished_at.is_(None))
-        some = select(jobs.c.id).where(*mine).limit(limit).subquery()
-        row = self._tx.one_with_clock(select(func.count().label("count")).select_from(some))
+        row = self._tx.one_with_clock(_UNFINISHED, {"tenant": name, "most": limit})
         return 0 if row is None else int(row["count"])
 
 

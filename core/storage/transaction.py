@@ -1,6 +1,11 @@
-"""What the repositories of one unit of work share: its connection and its clock."""
+"""What the repositories of one unit of work share: its connection and its clock.
 
+What every request asks is a statement made once, with bound parameters: to make it anew costs more than to send it.
+"""
+
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, final
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, literal, select
@@ -33,11 +38,11 @@ class Transaction:
         known = self._now is not None or not self.postgres
         return literal(self.now(), UtcDateTime) if known else func.clock_timestamp()
 
-    def one_with_clock(self, statement: Select[Any]) -> RowMapping | None:
+    def one_with_clock(self, statement: Select[Any], parameters: Mapping[str, Any]) -> RowMapping | None:
         """The row a statement finds, if any; the clock comes with it and costs no statement of its own."""
         if self.postgres and self._now is None:
-            statement = statement.add_columns(func.clock_timestamp().label("_clock"))
-        row = self.connection.execute(statement).mappings().one_or_none()
+            statement = _with_clock(statement)
+        row = self.connection.execute(statement, parameters).mappings().one_or_none()
         if row is not None and "_clock" in row:
             self._now = row["_clock"].astimezone(UTC)
         return row
@@ -47,3 +52,8 @@ class Transaction:
             return datetime.now(UTC)
         moment: datetime = self.connection.execute(select(func.clock_timestamp())).scalar_one()
         return moment.astimezone(UTC)
+
+
+@lru_cache(maxsize=64)
+def _with_clock(statement: Select[Any]) -> Select[Any]:
+    return statement.add_columns(func.clock_timestamp().label("_clock"))

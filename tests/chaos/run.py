@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random, random
@@ -117,9 +117,10 @@ class Run:
             self._tick()
             if self._ledger.unfinished == 0:
                 return
-            changes = count_changes(self._stack.database.engine)
-            if changes != seen:
-                seen, seen_at = changes, time.monotonic()
+            with suppress(SQLAlchemyError):  # the database may have come back a moment ago
+                changes = count_changes(self._stack.database.engine)
+                if changes != seen:
+                    seen, seen_at = changes, time.monotonic()
 
     def _hear_the_rest(self, callers: Sequence[Caller]) -> None:
         """A delivery whose next try is minutes away is asked for again, as a caller may."""
