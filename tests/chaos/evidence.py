@@ -46,6 +46,7 @@ class Evidence:
     ledger: Ledger
     deeds: Sequence[Deed]
     pace: Pace
+    workers: int
 
 
 def gather(database: Database, engine: Engine, store: ObjectStore, *, ledger: Ledger, **more: Any) -> Evidence:

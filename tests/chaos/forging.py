@@ -107,5 +107,6 @@ def evidence(**altered: Any) -> Evidence:
         ledger=ledger,
         deeds=[],
         pace=PACE,
+        workers=4,
     )
     return replace(sound, **altered)

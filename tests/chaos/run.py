@@ -84,6 +84,7 @@ class Run:
             sink=self._told,
             deeds=self.monkey.deeds,
             pace=self._order.pace,
+            workers=len(self._stack.workers),
         )
 
     def _send(self, tellers: Sequence[Teller]) -> None:

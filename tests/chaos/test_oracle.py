@@ -107,6 +107,13 @@ def test_a_stopped_database_is_not_held_against_a_recovery() -> None:
     assert found.broken == []
 
 
+def test_a_single_worker_is_held_to_no_recovery_time() -> None:
+    found = verdicts.dead_workers_are_replaced(evidence(history=_late(10), workers=1))
+
+    assert found.broken == ()
+    assert found.seen.endswith("were there another worker")
+
+
 def test_an_attempt_that_did_nothing_repeats_nothing() -> None:
     unlucky = lapse(15.5, lease=15, fence=2, attempt=2, timestep_before=2, timestep=2)
 
