@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from core.logs import configure_logs
 from core.usecases.jobs import get_job
 from service.app import create_app
+from service.callers import Callers
 from service.waiting import Poller
 from tests.service.harness import FailingDatabase, Harness
 
@@ -63,7 +64,7 @@ def test_a_job_knows_the_request_that_made_it(anywhere: Harness) -> None:
 
 def test_a_failure_leaves_a_traceback_without_values(service: Harness, log: StringIO) -> None:
     database = FailingDatabase(RuntimeError("broken"))
-    ports = replace(service.ports, database=database, poller=Poller(lambda _ids: ()))
+    ports = replace(service.ports, database=database, callers=Callers(database), poller=Poller(lambda _ids: ()))
     key = "sk_" + "1" * 26 + "_" + "2" * 40
     with TestClient(create_app(ports.settings, build=lambda _settings: ports)) as client:
         client.get("/jobs", headers={"Authorization": f"Bearer {key}", "X-Request-ID": "mine"})

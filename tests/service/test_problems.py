@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from core.domain.errors import ErrorCode, Unavailable
 from core.settings import Settings
 from service.app import create_app
+from service.callers import Callers
 from service.problems import PROBLEMS
 from service.waiting import Poller
 from tests.service.harness import FailingDatabase, Harness, png, problem
@@ -19,7 +20,7 @@ from tests.service.harness import FailingDatabase, Harness, png, problem
 def _beside(service: Harness, failure: Exception) -> Iterator[TestClient]:
     """The same service, its database failing."""
     database = FailingDatabase(failure)
-    ports = replace(service.ports, database=database, poller=Poller(lambda _ids: ()))
+    ports = replace(service.ports, database=database, callers=Callers(database), poller=Poller(lambda _ids: ()))
     with TestClient(create_app(ports.settings, build=lambda _settings: ports)) as client:
         client.headers["Authorization"] = "Bearer sk_" + "0" * 26 + "_" + "0" * 40
         yield client
