@@ -40,7 +40,7 @@ class SqlJobs:
     def add(self, job: Job) -> Job:
         row = to_row(job)
         if self._tx.postgres:
-            new = {f"new_{name}": row.get(name) for name in jobs.c.keys()}  # noqa: SIM118 - columns, not names
+            new = {f"new_{column.name}": row.get(column.name) for column in jobs.c}
             self._tx.connection.execute(_ADD, {**new, **note_of_state(self._tx, job)})
         else:
             self._tx.connection.execute(insert(jobs), row)
