@@ -34,7 +34,7 @@ def run_api(settings: Settings, listener: socket.socket) -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     server = make_server(settings)
     gc.collect()
-    gc.freeze()  # lives as long as the process; to look at all of it again is a tenth of a second without an answer
+    gc.freeze()  # lives as long as the process; while it is looked at again, for tenths of a second, nobody is answered
     server.run(sockets=[listener])
 
 

@@ -96,7 +96,8 @@ class SqlDatabase:
             connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
-        """Gives up every connection."""
+        """Gives up every connection; one that is in use is given up when it comes back."""
+        event.listen(self.engine, "checkin", lambda _connection, record: record.close())
         self.engine.dispose()
 
 

@@ -1,6 +1,7 @@
 """Connections to PostgreSQL between two uses, and what a reader does with one."""
 
 from time import sleep
+from typing import Any
 
 from psycopg.pq import TransactionStatus
 from sqlalchemy import text
@@ -35,13 +36,26 @@ def test_reading_opens_no_transaction_and_writing_does(postgres_url: str) -> Non
     assert (reading, writing) == (TransactionStatus.IDLE, TransactionStatus.INTRANS)
 
 
+def test_a_connection_that_outlives_its_database_is_closed_when_it_comes_back(postgres_url: str) -> None:
+    database = SqlDatabase(postgres_url)
+    with database.read() as uow:
+        driver = _driver(uow)
+        database.close()
+        assert not driver.closed
+
+    assert driver.closed
+
+
 def _number(uow: SqlUnitOfWork) -> int:
     return int(uow.jobs._tx.connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
 
 
 def _status(uow: SqlUnitOfWork) -> TransactionStatus:
+    driver = _driver(uow)
+    return TransactionStatus(driver.info.transaction_status)
+
+
+def _driver(uow: SqlUnitOfWork) -> Any:
     connection = uow.jobs._tx.connection
     connection.execute(text("SELECT 1"))
-    driver = connection.connection.dbapi_connection
-    assert driver is not None
-    return TransactionStatus(driver.info.transaction_status)
+    return connection.connection.dbapi_connection
