@@ -1,13 +1,18 @@
 """A server process that the tests start, and that never outlives them."""
 
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import final
+
+# Below those that Linux gives outgoing connections: one of these would take a restarted server's port meanwhile.
+_PORTS = range(15_000, 32_000)
 
 
 @final
@@ -38,10 +43,12 @@ def find_program(name: str, *folders: Path) -> str:
 
 def free_port() -> int:
     """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    chance = random.SystemRandom()  # of its own: test runs beside each other may be seeded alike
+    while True:
+        port = chance.choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def is_alive(pid: int) -> bool:

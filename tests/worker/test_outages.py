@@ -80,7 +80,7 @@ def test_a_store_that_deletes_nothing_does_not_hinder_the_job(
     assert wakeups.sent == sent + 1
 
 
-def test_what_a_store_did_not_delete_is_tidiedrefuse(tools: Tools, caller: Caller) -> None:
+def test_what_a_store_did_not_delete_is_tidied_away(tools: Tools, caller: Caller) -> None:
     job = caller.invert()
     work(replace(tools, store=HookedStore(tools.store, deleting=refuse)))
     left = set(tools.store.list(job.folder))
@@ -92,7 +92,7 @@ def test_what_a_store_did_not_delete_is_tidiedrefuse(tools: Tools, caller: Calle
     assert set(tools.store.list(job.folder)) == kept
 
 
-def test_a_shutdown_uses_up_no_attempt_while_the_database_isrefuse(tools: Tools, caller: Caller) -> None:
+def test_a_shutdown_uses_up_no_attempt_while_the_database_is_away(tools: Tools, caller: Caller) -> None:
     job = caller.invert()
     database = AwayDatabase(tools.database)
 
