@@ -21,7 +21,7 @@ serve: setup ## Start the API and a worker on this machine, without any server
 
 test: setup  ## Run the tests, with real PostgreSQL, Redis and S3
 	@scripts/install_test_servers.sh
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 check: setup ## Lint, types, import contracts, sizes and links
 	@$(BIN)/ruff check .
