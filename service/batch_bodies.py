@@ -3,17 +3,17 @@
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
-from email.message import Message
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, final
 
-import pydantic_core
 from fastapi import Request
 
 from core.domain.errors import AppError, ErrorCode, FieldError, InputError
 from core.usecases.batches import MAX_ITEMS
+from service.bodies import media_type_of
 from service.dependencies import UsedPorts
+from service.documents import parse_document
 from service.failures import validated
 from service.schemas.batch_requests import BatchEnvelope, CreateBatch
 
@@ -39,9 +39,7 @@ async def read_batch(request: Request, ports: UsedPorts) -> AsyncIterator[BatchB
     Raises:
         InputError: MEDIA_TYPE or BODY_TOO_LARGE.
     """
-    header = Message()
-    header["content-type"] = request.headers.get("content-type", "")
-    media_type = header.get_content_type() if request.headers.get("content-type") else None
+    media_type = media_type_of(request)
     if media_type not in {"application/json", *JSON_LINES}:
         raise InputError(ErrorCode.MEDIA_TYPE, f"Send application/json or {' or '.join(JSON_LINES)}.")
     lines, most = media_type != "application/json", ports.settings.max_body_bytes
@@ -68,8 +66,8 @@ def parse_batch(body: BatchBody, read_upload: Callable[[str], bytes]) -> tuple[B
     """
     if body.lines:
         return _parse_lines(body.file, body.max_line_bytes, given={})
-    content = _parsed(body.file.read(), what="The body")
-    batch = validated(CreateBatch, content, root="")
+    content = parse_document(body.file.read(), what="The body")
+    batch = validated(CreateBatch, content, apart="items")
     if batch.input_upload_id is None:
         return batch, iter(batch.items)
     given = {name: value for name, value in content.items() if name != "input_upload_id"}
@@ -121,16 +119,9 @@ def _line(number: int, text: bytes | None) -> Any:
     if text is None:
         return InputError(ErrorCode.BODY_TOO_LARGE, f"Line {number} is too long to be read.", line=number)
     try:
-        return _parsed(text, what=f"Line {number}")
+        return parse_document(text, what=f"Line {number}")
     except AppError as error:
         return error
-
-
-def _parsed(text: bytes, *, what: str) -> Any:
-    try:
-        return pydantic_core.from_json(text, allow_inf_nan=False)
-    except ValueError as error:
-        raise AppError(ErrorCode.MALFORMED_JSON, f"{what} is not JSON: {error}.") from error
 
 
 def _too_large(most: int) -> InputError:

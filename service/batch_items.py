@@ -8,6 +8,7 @@ from typing import Any, final
 from core.domain.batch import BatchItem, ItemError, ItemState
 from core.domain.errors import AppError, ErrorCode, FieldError, InputError, Unavailable
 from core.usecases.requests import EditRequest
+from service.documents import point
 from service.failures import validated
 from service.schemas import batch_requests
 from service.schemas.batch_requests import BatchDefaults
@@ -97,8 +98,7 @@ class Preparing:
 def _filled(template: str, values: dict[str, str], *, what: str) -> str:
     for name in _PLACE.findall(template):
         if name not in values:
-            pointer = "/values/" + name.replace("~", "~0").replace("/", "~1")
-            raise _faulty(pointer, f'The {what} names "{name}", and `values` has no such entry.')
+            raise _faulty(point("/values", name), f'The {what} names "{name}", and `values` has no such entry.')
     return _PLACE.sub(lambda place: values[place[1]], template)
 
 

@@ -4,15 +4,15 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from email.message import Message
 from typing import Annotated, Any, Generic, TypeVar, final
 
-import pydantic_core
 from fastapi import Depends, Request
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from core.domain.errors import AppError, ErrorCode, FieldError, InputError
+from core.domain.errors import ErrorCode, FieldError, InputError
+from service.documents import parse_document
 from service.failures import validated
 from service.schemas.fields import Body
 
@@ -21,6 +21,7 @@ BodyModel = TypeVar("BodyModel", bound=Body)
 # A multipart field is text; of these the text is JSON.
 _JSON_FIELDS = frozenset({"image", "inversion", "metadata", "parameters", "webhook"})
 _FILE = "image"
+_CHARSETS = {b"utf-8", b"utf8", b"us-ascii"}
 _MAX_FORM_FIELDS = 32
 _MAX_FIELD_BYTES = 2**16
 _SMALL_BYTES = 2**14  # decoded in less time than it takes to hand it to a thread, where all else is decoded
@@ -50,11 +51,21 @@ class Received(Generic[BodyModel]):
     fingerprint: str
 
 
+def media_type_of(request: Request) -> str | None:
+    """What a request says that its body is; None where it says nothing.
+
+    Raises:
+        InputError: MEDIA_TYPE, for another encoding than UTF-8: some have no decoder for every body, or a slow one.
+    """
+    media_type, options = parse_options_header(request.headers.get("content-type"))
+    if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:
+        raise InputError(ErrorCode.MEDIA_TYPE, "Send the body in UTF-8.")
+    return media_type.decode("latin-1") or None
+
+
 async def read_raw(request: Request) -> Raw:
     """Reads the body and nothing more."""
-    header = Message()
-    header["content-type"] = request.headers.get("content-type", "")
-    match header.get_content_type() if request.headers.get("content-type") else None:
+    match media_type_of(request):
         case "application/json":
             return Raw(json=await request.body())
         case "multipart/form-data":
@@ -102,12 +113,12 @@ async def _read_form(request: Request) -> Raw:
 
 def _content(raw: Raw, file_at: tuple[str, ...]) -> Any:
     if raw.json is not None:
-        return _parsed(raw.json)
+        return parse_document(raw.json, what="The body")
     content: dict[str, Any] = {}
     for name, text in raw.fields:
         if name in content:
             raise _faulty(name, "given more than once")
-        content[name] = _parsed(text.encode()) if name in _JSON_FIELDS else text
+        content[name] = parse_document(text.encode(), what="The body") if name in _JSON_FIELDS else text
     if raw.file is not None:
         if file_at[0] in content:
             raise _faulty(file_at[0], "given more than once")
@@ -116,16 +127,6 @@ def _content(raw: Raw, file_at: tuple[str, ...]) -> Any:
             value = {part: value}
         content[file_at[0]] = value
     return content
-
-
-def _parsed(text: bytes) -> Any:
-    try:
-        return pydantic_core.from_json(text, allow_inf_nan=False)
-    except ValueError as error:
-        # The parser's sentence ends in "at line 1 column 2".
-        numbers = [int(word) for word in str(error).split() if word.isdecimal()][-2:]
-        place = dict(zip(("line", "column"), numbers, strict=False))
-        raise AppError(ErrorCode.MALFORMED_JSON, f"The body is not JSON: {error}.", errors=(), **place) from error
 
 
 def _faulty(name: str, detail: str) -> InputError:

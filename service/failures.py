@@ -1,7 +1,9 @@
 """Whatever goes wrong while a request is served leaves as a problem document."""
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
@@ -11,10 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
 from core.domain.errors import AppError, ErrorCode, FieldError, InputError, NotFound
+from service.documents import check_document, point
 from service.problems import render
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_TOLD_FAULTS = 100  # nobody reads more; an item of a batch keeps them in the database
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -26,17 +30,26 @@ def add_failure_handlers(app: FastAPI) -> None:
 
 
 def invalid(faults: Iterable[Any], *, root: str = "") -> InputError:
-    """VALIDATION with a pointer for each fault that pydantic found."""
-    errors = tuple(FieldError(root + _pointer(fault["loc"]), _sentence(fault)) for fault in faults)
+    """VALIDATION with a pointer for each fault that pydantic found, of very many for the first."""
+    told = islice(faults, _TOLD_FAULTS)
+    errors = tuple(FieldError(reduce(point, fault["loc"], root), _sentence(fault)) for fault in told)
     return InputError(ErrorCode.VALIDATION, "The request has faulty fields; see `errors`.", errors=errors)
 
 
-def validated(model: type[Model], content: Any, *, root: str = "") -> Model:
+def validated(model: type[Model], content: Any, *, root: str = "", apart: str | None = None) -> Model:
     """The content as this model.
+
+    Args:
+        model: what it has to be.
+        content: as the parser gives it.
+        root: the pointer to it.
+        apart: a field whose values are checked one by one, and later.
 
     Raises:
         InputError: VALIDATION, with a pointer for each fault.
     """
+    known = {name: value for name, value in content.items() if name != apart} if isinstance(content, dict) else content
+    check_document(known, root=root)
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -80,10 +93,6 @@ def _method_not_allowed(request: Request) -> Response:
 def _matches(routes: Sequence[BaseRoute], request: Request, method: str) -> bool:
     scope = {**request.scope, "method": method}
     return any(route.matches(scope)[0] is Match.FULL for route in routes)
-
-
-def _pointer(location: Sequence[int | str]) -> str:
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in location)
 
 
 def _sentence(fault: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any, final
 
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from core.domain.errors import Unavailable
@@ -30,6 +31,15 @@ _REST_SECONDS = 10.0
 # costs more than the query.
 _KEPT_CONNECTIONS = 16
 _MORE_CONNECTIONS = 24
+_FREE_WITHIN_SECONDS = 30.0
+# A server that is gone without a word is given up after so long, and not when the kernel gives up, hours later.
+_SILENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,  # milliseconds
+}
 _TRUSTED_SECONDS = 1.0  # so long after its last use a connection is taken to be alive
 
 
@@ -111,7 +121,14 @@ def make_engine(url: str, *, rest_seconds: float = _REST_SECONDS) -> Engine:
         return engine
     if address.drivername in {"postgres", "postgresql"}:
         address = address.set(drivername="postgresql+psycopg")
-    engine = create_engine(address, pool_use_lifo=True, pool_size=_KEPT_CONNECTIONS, max_overflow=_MORE_CONNECTIONS)
+    engine = create_engine(
+        address,
+        connect_args={name: value for name, value in _SILENCE.items() if name not in address.query},
+        pool_use_lifo=True,
+        pool_size=_KEPT_CONNECTIONS,
+        max_overflow=_MORE_CONNECTIONS,
+        pool_timeout=_FREE_WITHIN_SECONDS,
+    )
     event.listen(engine, "connect", lambda connection, _: _prepare_postgres(connection, rest_seconds))
     event.listen(engine, "checkin", _note_use)
     event.listen(engine, "checkout", partial(_ping_unused, engine.dialect))
@@ -165,3 +182,5 @@ def answering() -> Iterator[None]:
         if not (isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated):
             raise
         raise Unavailable("The database does not answer; try again in a moment.") from error
+    except PoolTimeout as error:
+        raise Unavailable("All connections to the database are in use; try again in a moment.") from error

@@ -114,7 +114,8 @@ def expire_artifacts(tx: Transaction, *, limit: int) -> list[str]:
     readers = jobs.alias()
     unread = ~select(readers.c.id).where(readers.c.depends_on == jobs.c.id, readers.c.state.in_(_UNFINISHED)).exists()
     old = _held(tx, and_(HAS_ARTIFACTS, jobs.c.expires_at < tx.now(), unread), limit)
-    return [key for job in old for key in erase(tx, job)]
+    # Once more, now that they are held: an edit may have been accepted since they were chosen.
+    return [key for job in old if not has_readers(tx, job.id) for key in erase(tx, job)]
 
 
 def has_readers(tx: Transaction, job_id: str) -> bool:

@@ -62,7 +62,7 @@ class SqlJobs:
         # The row may change while we wait for its lock; whoever changed it left another candidate, or none.
         while (found := self._tx.connection.execute(_SAME_WORK, same).one_or_none()) is not None:
             self._tx.connection.execute(select(jobs.c.id).where(jobs.c.id == found.root).with_for_update())
-            leading = select(jobs).where(jobs.c.id == found.id, _LEADS).with_for_update()
+            leading = select(jobs).where(jobs.c.id == found.id, _LEADS)
             row = self._tx.connection.execute(leading).one_or_none()
             if row is not None:
                 return to_job(row)

@@ -87,8 +87,11 @@ class S3Store:
 
     def ping(self) -> None:
         """Raises Unavailable when the bucket cannot be reached."""
-        with _answering(self._bucket):
-            self._client.head_bucket(Bucket=self._bucket)
+        try:
+            with _answering(self._bucket):
+                self._client.head_bucket(Bucket=self._bucket)
+        except NotFound as missing:
+            raise Unavailable(f"The object store has no bucket {self._bucket}.") from missing
 
 
 @contextmanager

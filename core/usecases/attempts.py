@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from core.domain.catalogue import Model
-from core.domain.job import JobClass, Progress
+from core.domain.job import JobClass, JobKind, Progress
 from core.domain.ports import Beat, Claim, Database, Outcome, WakeUps
 
 
@@ -27,13 +27,18 @@ def claim_next(
 def beat(database: Database, reached: Mapping[str, tuple[Claim, Progress]], *, lease_seconds: float) -> dict[str, Beat]:
     """Extends the leases of all jobs in flight in one commit and reads what their callers want; by job id."""
     with database.begin() as uow:
-        # In the order of ids, so that two beats can never wait for each other.
+        # Inversions first and then by id, as whoever else holds several jobs: nobody waits in a circle.
         beats = {
             job_id: uow.jobs.beat(claim, progress, lease_seconds=lease_seconds)
-            for job_id, (claim, progress) in sorted(reached.items())
+            for job_id, (claim, progress) in sorted(reached.items(), key=_turn)
         }
         uow.commit()
     return beats
+
+
+def _turn(reached: tuple[str, tuple[Claim, Progress]]) -> tuple[bool, str]:
+    job_id, (claim, _) = reached
+    return claim.job.kind is not JobKind.INVERSION, job_id
 
 
 def checkpoint(database: Database, claim: Claim, *, key: str, progress: Progress) -> bool:

@@ -131,7 +131,7 @@ def deliver(database: Database, web: Web, delivery: Delivery) -> Try:
             # Counted from the end of this try.
             outcome = replace(outcome, next_at=outcome.next_at + (uow.now() - now))
         uow.webhooks.note(delivery, outcome)
-        if outcome.status == _GONE:
+        if outcome.status == _GONE and not delivery.named:
             uow.webhooks.disable(delivery)
         uow.commit()
     return outcome

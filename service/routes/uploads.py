@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 from core.domain.errors import ErrorCode, FieldError, InputError
 from core.usecases.uploads import allow_upload, get_upload, receive_upload
 from service.answers import answer_once, replay
-from service.bodies import Received, received
+from service.bodies import Received, media_type_of, received
 from service.dependencies import UPLOAD_ID, Posting, Writing, known_form
 from service.openapi import request_body
 from service.problems import declared
@@ -40,7 +40,7 @@ _FORM: dict[str, Any] = {
 
 
 async def _read_form(request: Request) -> tuple[str | None, bytes]:
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if media_type_of(request) != "multipart/form-data":
         raise InputError(ErrorCode.MEDIA_TYPE, "Send multipart/form-data.")
     async with request.form(max_files=1, max_fields=8) as form:
         media_type, file = form.get(_TYPE), form.get("file")

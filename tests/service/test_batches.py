@@ -57,12 +57,32 @@ def results(service: Harness, batch: dict[str, Any], after: int = 0) -> list[dic
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
+def nested(depth: int) -> Any:
+    """Lists in lists."""
+    return [] if depth == 1 else [nested(depth - 1)]
+
+
 def fault(service: Harness, line: Any, **defaults: Any) -> dict[str, Any]:
     """The error of the one item of a batch."""
     (found,) = results(service, send(service, body(service, [line], defaults=defaults)))
     assert found["state"] == "failed"
     error: dict[str, Any] = found["error"]
     return error
+
+
+def test_an_item_that_no_database_keeps_fails_alone(anywhere: Harness) -> None:
+    bad: list[dict[str, Any]] = [
+        {"parameters": {"a": "\x00"}},
+        {"\x00": 1},
+        {"metadata": {"\x00": "x"}},
+        {"parameters": {"a": nested(190)}},
+        {"values": {"a": [0] * 3000}},
+    ]
+
+    batch = send(anywhere, body(anywhere, [item(0), *(item(n, **one) for n, one in enumerate(bad, start=1))]))
+
+    assert counts(batch) == {"waiting": 1, "failed": 5}
+    assert {line["error"]["code"] for line in results(anywhere, batch)} == {"VALIDATION"}
 
 
 def test_a_batch_is_accepted_run_and_read(anywhere: Harness) -> None:

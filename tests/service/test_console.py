@@ -290,6 +290,7 @@ def test_the_whole_way_can_be_gone_by_keys(console: Console, service: Harness) -
 
     expect(page.get_by_role("radio", name="Quick")).to_be_checked()
     page.get_by_role("button", name="No picture at hand?").press("Enter")
+    expect(page.get_by_role("img", name="Your picture")).to_be_visible()
     page.get_by_role("button", name="Learn this picture").press("Enter")
     expect(page.get_by_role("form", name="A new edit")).to_be_visible()
     assert service.client.get("/jobs").json()["items"][0]["parameters"]["timesteps"] == 10

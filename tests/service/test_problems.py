@@ -75,6 +75,31 @@ def test_a_body_that_is_no_json_is_refused(service: Harness, text: str) -> None:
     assert str(answer.json()["column"]) in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("text", "pointer"),
+    [
+        ('{"a":' * 33 + "1" + "}" * 33, ""),
+        ("[" + "0," * 2000 + "0]", ""),
+        ('{"metadata": {"a": 0, "b": {' + ",".join(f'"{n}": 0' for n in range(2000)) + "}}}", ""),
+        ('{"parameters": {"a": ["\\u0000"]}}', "/parameters/a/0"),
+        ('{"parameters": {"a": {"\\u0000": 1}}}', "/parameters/a"),
+    ],
+    ids=["deep", "long", "wide", "a text with NUL", "a name with NUL"],
+)
+def test_json_that_no_request_needs_has_one_fault(service: Harness, text: str, pointer: str) -> None:
+    for path in ("/images", "/inversions", "/edits", "/batches", "/webhook_endpoints"):
+        answer = service.client.post(path, content=text, headers={"Content-Type": "application/json"})
+        assert problem(answer) == (422, "VALIDATION")
+        assert [fault["pointer"] for fault in answer.json()["errors"]] == [pointer]
+
+
+def test_of_very_many_faults_the_first_are_told(service: Harness) -> None:
+    answer = service.client.post("/webhook_endpoints", json={"events": [0] * 1000})
+
+    assert problem(answer) == (422, "VALIDATION")
+    assert len(answer.json()["errors"]) == 100
+
+
 @pytest.mark.parametrize("text", ["null", "[]", "1", '"x"', "{}", "1e999", '{"image": {"image": {"image": {}}}}'])
 def test_json_of_another_shape_is_refused(service: Harness, text: str) -> None:
     for path in ("/images", "/inversions", "/edits"):
@@ -99,6 +124,16 @@ def test_a_form_that_is_none_is_refused(service: Harness, content: bytes) -> Non
     )
 
     assert problem(answer)[0] in {400, 422}
+
+
+@pytest.mark.parametrize("charset", ["undefined", "punycode", "utf-7", "unicode_escape", "utf-8; charset=idna", "no"])
+@pytest.mark.parametrize("path", ["/inversions", "/uploads/{}"])
+def test_a_form_in_another_encoding_is_refused(service: Harness, path: str, charset: str) -> None:
+    upload = service.client.post("/uploads", json={"media_type": "image/png"}).json()["id"]
+    headers = {"Content-Type": f"multipart/form-data; boundary=b; charset={charset}"}
+    content = b'--b\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n\\ud800+2AA-\r\n--b--\r\n'
+
+    assert problem(service.client.post(path.format(upload), content=content, headers=headers)) == (415, "MEDIA_TYPE")
 
 
 def test_a_form_without_a_boundary_is_refused(service: Harness) -> None:

@@ -10,7 +10,9 @@ import httpx2
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from core.domain.ports import JobFilter
 from core.settings import Settings
+from core.usecases.jobs import list_jobs
 from core.usecases.keys import make_key
 from core.wiring import build_database, migrate
 from service.app import create_app
@@ -50,9 +52,16 @@ def test_a_finished_job_is_not_waited_for(service: Harness) -> None:
     assert time.monotonic() - started < 10
 
 
+def _work_once_there_is_any(service: Harness) -> None:
+    while not list_jobs(service.ports.database, JobFilter(tenant="acme", limit=1)):
+        time.sleep(0.05)
+    time.sleep(0.3)  # so that somebody waits
+    service.work()
+
+
 def test_a_submission_waits_if_preferred(service: Harness) -> None:
     body = service.inversion()
-    worker = threading.Timer(0.5, service.work)
+    worker = threading.Thread(target=_work_once_there_is_any, args=(service,))
     worker.start()
 
     answer = service.client.post("/inversions", json=body, headers={"Prefer": "respond-async, wait=30"})

@@ -167,6 +167,19 @@ def test_an_endpoint_that_is_gone_is_called_no_more(service: Harness, hook: Site
     assert len(deliveries(service)) == 1
 
 
+def test_a_job_s_own_address_that_is_gone_silences_no_other(service: Harness, hook: Site) -> None:
+    hook.pages["/gone"] = Page(status=410)
+    endpoint(service, None)
+    for seed, path in enumerate(("/gone", "/hook")):
+        ended(service, seed=seed, webhook={"url": hook.url(path)})
+        until(lambda: all(delivery["state"] != "pending" for delivery in deliveries(service)))
+
+    assert {delivery["url"]: delivery["state"] for delivery in deliveries(service)} == {
+        hook.url("/gone"): "failed",
+        hook.url("/hook"): "delivered",
+    }
+
+
 def test_an_address_that_may_not_be_called_is_refused(service: Harness) -> None:
     endpoint(service, None)
     for url in ("http://127.0.0.1/", "http://169.254.169.254/latest", "http://user:pw@example.com/", "ftp://x/"):

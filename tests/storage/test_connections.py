@@ -1,11 +1,14 @@
 """Connections to PostgreSQL between two uses, and what a reader does with one."""
 
+import socket
 from time import sleep
 from typing import Any
 
+import pytest
 from psycopg.pq import TransactionStatus
 from sqlalchemy import text
 
+from core.domain.errors import Unavailable
 from core.storage.database import SqlDatabase, SqlUnitOfWork
 
 
@@ -44,6 +47,24 @@ def test_a_connection_that_outlives_its_database_is_closed_when_it_comes_back(po
         assert not driver.closed
 
     assert driver.closed
+
+
+def test_who_finds_no_free_connection_is_told_to_come_again(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.storage.database._KEPT_CONNECTIONS", 1)
+    monkeypatch.setattr("core.storage.database._MORE_CONNECTIONS", 0)
+    monkeypatch.setattr("core.storage.database._FREE_WITHIN_SECONDS", 0.1)
+    database = SqlDatabase(postgres_url)
+    with database.read(), pytest.raises(Unavailable, match="in use"), database.read():
+        pass
+    database.close()
+
+
+def test_a_server_that_takes_connections_and_says_nothing_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        database = SqlDatabase(f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/x?connect_timeout=2")
+        with pytest.raises(Unavailable):
+            database.ping()
+        database.close()
 
 
 def _number(uow: SqlUnitOfWork) -> int:

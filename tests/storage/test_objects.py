@@ -91,3 +91,12 @@ def test_a_server_that_is_gone_is_unavailable() -> None:
 
     with pytest.raises(Unavailable):
         store.ping()
+
+
+def test_a_store_without_its_bucket_is_not_there(s3: Bucket) -> None:
+    store = S3Store(
+        "no-such-bucket", endpoint_url=s3.endpoint, region=s3.region, access_key_id=s3.access_key, secret=s3.secret_key
+    )
+
+    with pytest.raises(Unavailable, match="no bucket"):
+        store.ping()
