@@ -146,7 +146,8 @@ def _headers(error: AppError) -> dict[str, str]:
     if kind.status is HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": "Bearer"}
     # One second: what is in flight or briefly down is usually back by then.
-    return {"Retry-After": "1"} if kind.status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+    passing = kind.status is HTTPStatus.SERVICE_UNAVAILABLE or error.code is ErrorCode.IDEMPOTENCY_IN_FLIGHT
+    return {"Retry-After": "1"} if passing else {}
 
 
 def _exhausted(error: Exhausted) -> dict[str, str]:

@@ -1,12 +1,15 @@
 """What the end of one job means for those that waited for it."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
 from core.domain.job import Job, JobState
+from core.storage import endings
 from core.storage.database import SqlDatabase
+from core.storage.migrate import upgrade
 from core.storage.tables import jobs as table
 from tests.stack.fakes import (
     ARTIFACT,
@@ -266,6 +269,34 @@ def test_old_artifacts_are_forgotten_unless_an_edit_needs_them(database: SqlData
 
     assert keys == [ARTIFACT.key]
     assert [load(database, job).artifacts for job in (unread, read)] == [(), (ARTIFACT,)]
+
+
+def test_an_inversion_that_an_edit_came_to_need_while_it_was_chosen_is_kept(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade(postgres_url)
+    database = SqlDatabase(postgres_url)
+    read, other = add_job(database), add_job(database)
+    finish(database, claim(database))
+    edit = add_edit(database, other)
+    _age(database, days=31)
+    chosen = endings._held
+
+    def choose(*args: Any) -> list[Job]:
+        held = chosen(*args)
+        # By another connection, as if it had been accepted before the rows were held and after they were chosen.
+        with database.engine.begin() as connection:
+            connection.execute(update(table).where(table.c.id == edit.id).values(depends_on=read.id))
+        return held
+
+    monkeypatch.setattr(endings, "_held", choose)
+    with database.begin() as uow:
+        keys = uow.jobs.expire_artifacts(limit=10)
+        uow.commit()
+
+    assert keys == []
+    assert load(database, read).artifacts == (ARTIFACT,)
+    database.close()
 
 
 def _sweep(database: SqlDatabase) -> None:
