@@ -8,16 +8,16 @@ from typing import Any, final
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from core.domain.access import IdempotencyRecord
-from core.domain.errors import Conflict, ErrorCode
+from core.domain.errors import AppError
 from core.domain.job import Job
-from core.usecases.idempotency import find_answer, keep_answer
+from core.usecases.idempotency import Made, Remember, find_answer, keep_answer
 from core.usecases.jobs import get_job
 from core.usecases.queue import find_place
-from core.usecases.requests import Remember
 from service.dependencies import Call
 from service.schemas.jobs import JobView, QueueView, job_path
 
@@ -61,18 +61,33 @@ def answer_accepted(job: Job) -> Response:
     return Response(view.model_dump_json(), 202, media_type="application/json", headers=headers)
 
 
-def submit_once(call: Call, fingerprint: str, submit: Callable[[Remember | None], Job]) -> Response:
+def submit_once(call: Call, fingerprint: str, submit: Callable[[Remember[Job] | None], Job]) -> Response:
     """202 with the job that `submit` makes, after the wait the caller prefers; or the first answer to it again.
 
     Raises:
         AppError: IDEMPOTENCY_MISMATCH or IDEMPOTENCY_IN_FLIGHT.
     """
+    remember = remembering(call, fingerprint, status=202, show=JobView.of)
+    return once(call, fingerprint, lambda: _accepted_after_wait(call, submit(remember)))
 
-    def remember(job: Job) -> IdempotencyRecord:
-        return record(call, fingerprint, status=202, body=JobView.of(job).model_dump(mode="json"))
+
+def make_once(
+    call: Call,
+    fingerprint: str,
+    make: Callable[[Remember[Made] | None], tuple[Made, dict[str, Any]]],
+    *,
+    status: int,
+    show: Callable[[Made], BaseModel],
+) -> Response:
+    """What `make` has made, and what it tells once, which is not kept; or the first answer to it again.
+
+    Raises:
+        AppError: IDEMPOTENCY_MISMATCH or IDEMPOTENCY_IN_FLIGHT.
+    """
 
     def answer() -> Response:
-        return _accepted_after_wait(call, submit(None if call.wish.idempotency_key is None else remember))
+        made, told_once = make(remembering(call, fingerprint, status=status, show=show))
+        return JSONResponse({**show(made).model_dump(mode="json"), **told_once}, status)
 
     return once(call, fingerprint, answer)
 
@@ -88,9 +103,9 @@ def once(call: Call, fingerprint: str, answer: Callable[[], Response]) -> Respon
         return replayed
     try:
         return answer()
-    except Conflict as conflict:
-        # Whoever was first with this key may be through by now.
-        replayed = replay(call, fingerprint) if conflict.code is ErrorCode.IDEMPOTENCY_IN_FLIGHT else None
+    except AppError:
+        # Whoever was first with this key may be through by now, and what he did is in the way of doing it again.
+        replayed = replay(call, fingerprint)
         if replayed is None:
             raise
         return replayed
@@ -111,13 +126,23 @@ def replay(call: Call, fingerprint: str) -> Response | None:
     return JSONResponse(record.body, record.status, headers=headers)
 
 
-def answer_once(
-    call: Call, fingerprint: str, *, status: int, body: dict[str, Any], told_once: dict[str, Any] | None = None
-) -> Response:
-    """The answer to a request that may safely be done twice; kept where it carries a key, but for what is told once."""
+def answer_once(call: Call, fingerprint: str, *, status: int, shown: BaseModel) -> Response:
+    """The answer to a request that may safely be done twice; kept, after what it tells, where it carries a key."""
+    body = shown.model_dump(mode="json")
     if call.wish.idempotency_key is not None:
-        keep_answer(call.ports.database, record(call, fingerprint, status=status, body=body))
-    return JSONResponse({**body, **(told_once or {})}, status)
+        keep_answer(call.ports.database, _record(call, fingerprint, status=status, body=body))
+    return JSONResponse(body, status)
+
+
+def remembering(
+    call: Call, fingerprint: str, *, status: int, show: Callable[[Made], BaseModel]
+) -> Remember[Made] | None:
+    """Makes the record of the answer to this call, for the next with its key; None where it has none."""
+
+    def remember(made: Made) -> IdempotencyRecord:
+        return _record(call, fingerprint, status=status, body=show(made).model_dump(mode="json"))
+
+    return None if call.wish.idempotency_key is None else remember
 
 
 def is_known(request: Request, etag: str) -> bool:
@@ -139,8 +164,7 @@ def _accepted_after_wait(call: Call, job: Job) -> Response:
     return AfterWait(call, job.id, seconds=seconds, answer=answer)
 
 
-def record(call: Call, fingerprint: str, *, status: int, body: dict[str, Any]) -> IdempotencyRecord:
-    """The answer to this call, as it is kept for the next with its key."""
+def _record(call: Call, fingerprint: str, *, status: int, body: dict[str, Any]) -> IdempotencyRecord:
     key = call.wish.idempotency_key or ""
     return IdempotencyRecord(tenant=call.tenant, key=key, fingerprint=fingerprint, status=status, body=body)
 

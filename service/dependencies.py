@@ -14,14 +14,15 @@ from pydantic import AfterValidator
 
 from core.domain.catalogue import Model
 from core.domain.errors import AppError, ErrorCode, NotFound
+from core.domain.job import Job
 from core.domain.ports import Database, ObjectStore, WakeUps
 from core.domain.tenants import Caller, Tenant
 from core.domain.web import Web
 from core.settings import Settings
-from core.usecases.idempotency import parse_key
+from core.usecases.idempotency import Remember, parse_key
 from core.usecases.keys import Scope
 from core.usecases.limits import Limits
-from core.usecases.requests import Order, Remember
+from core.usecases.requests import Order
 from service.callers import Callers
 from service.limits import RateLimits, limits_of
 from service.metrics import Metrics
@@ -172,7 +173,7 @@ class Call:
         *,
         metadata: Mapping[str, str] | None = None,
         webhook: Mapping[str, Any] | None = None,
-        remember: Remember | None = None,
+        remember: Remember[Job] | None = None,
     ) -> Order:
         """What every submission of this call carries."""
         return Order(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, final
+from typing import Any, Final, final
 
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -101,6 +101,14 @@ class Problem(BaseModel):
     code: ErrorCode = Field(description="The stable name to program against.")
     request_id: str
     errors: list[FieldFault] | None = Field(None, description="The faulty fields of a 422.")
+
+
+# Of every POST: it may carry an Idempotency-Key.
+REPEATABLE: Final = (
+    ErrorCode.IDEMPOTENCY_KEY_INVALID,
+    ErrorCode.IDEMPOTENCY_IN_FLIGHT,
+    ErrorCode.IDEMPOTENCY_MISMATCH,
+)
 
 
 def declared(*codes: ErrorCode, authenticated: bool = True) -> dict[int | str, dict[str, Any]]:

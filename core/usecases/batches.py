@@ -1,16 +1,16 @@
 """What a caller does with batches: send one, look at it, read its results, cancel it, try its failures again."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, final
 
-from core.domain.access import IdempotencyRecord
 from core.domain.batch import Batch, BatchFilter, BatchItem, BatchResult, BatchState, ItemError, ItemState
 from core.domain.errors import ErrorCode, NotFound
 from core.domain.ids import IdPrefix, new_id
 from core.domain.job import JobClass, JobState
 from core.domain.ports import Database, UnitOfWork
+from core.usecases.idempotency import Remember, keep_with
 from core.usecases.limits import Limits, check_limits
 
 MAX_ITEMS = 50_000
@@ -33,7 +33,7 @@ class BatchOrder:
     metadata: Mapping[str, str] = field(default_factory=dict)
     webhook: Mapping[str, Any] | None = None  # url, events
     limits: Limits | None = None
-    remember: Callable[[Batch], IdempotencyRecord] | None = None
+    remember: Remember[Batch] | None = None
 
 
 def accept_batch(database: Database, order: BatchOrder, items: Iterable[BatchItem]) -> Batch:
@@ -61,8 +61,7 @@ def accept_batch(database: Database, order: BatchOrder, items: Iterable[BatchIte
             webhook=None if order.webhook is None else dict(order.webhook),
         )
         uow.batches.add(batch, items)
-        if order.remember is not None:
-            uow.idempotency.add(order.remember(batch))
+        keep_with(uow, batch, order.remember)
         uow.commit()
     return batch
 
@@ -106,19 +105,21 @@ def stop_batch(uow: UnitOfWork, batch: Batch, *, reason: str = _CANCELED) -> Bat
     return uow.batches.collect(batch)
 
 
-def retry_failed(database: Database, tenant: str, batch_id: str) -> Batch:
+def retry_failed(database: Database, tenant: str, batch_id: str, *, remember: Remember[Batch] | None = None) -> Batch:
     """Every failed item waits for a new job, with as much time as the batch once had; the batch goes on.
 
     Items that could not be read stay failed: send them again in another batch.
 
     Raises:
         NotFound: there is none with this id.
+        Conflict: IDEMPOTENCY_IN_FLIGHT.
     """
     with database.begin() as uow:
         batch = _found(uow.batches.hold(tenant, batch_id), batch_id)
         batch = uow.batches.collect(batch)
         if uow.batches.restart_failed(batch):
             batch = _found(uow.batches.get(tenant, batch_id), batch_id)
+        keep_with(uow, batch, remember)
         uow.commit()
     return batch
 

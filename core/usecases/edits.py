@@ -11,6 +11,7 @@ from core.domain.inversion_specs import resolved_inversion
 from core.domain.job import Job, JobKind, JobState
 from core.domain.ports import Database, UnitOfWork, WakeUps
 from core.usecases.checks import check_edit, check_mask, prompt_warnings
+from core.usecases.idempotency import keep_with
 from core.usecases.inversions import draft_inversion, share_inversion
 from core.usecases.limits import check_limits
 from core.usecases.requests import EditRequest, Order
@@ -34,8 +35,7 @@ def submit_edit(database: Database, wakeups: WakeUps, model: Model, *, order: Or
         job, inversion = add_edit(uow, model, order=order, request=request)
         if job.batch_item is not None:
             uow.batches.assign(job)
-        if order.remember is not None:
-            uow.idempotency.add(order.remember(job))
+        keep_with(uow, job, order.remember)
         uow.commit()
     if JobState.QUEUED in {job.state, inversion.state}:
         wakeups.send()

@@ -1,10 +1,15 @@
 """A request sent twice with one Idempotency-Key is done once."""
 
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from core.domain.access import IdempotencyRecord
 from core.domain.errors import ErrorCode, InputError
-from core.domain.ports import Database
+from core.domain.ports import Database, UnitOfWork
+
+Made = TypeVar("Made")
+Remember = Callable[[Made], IdempotencyRecord]  # the record of the answer that tells what was made
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -41,9 +46,22 @@ def find_answer(database: Database, tenant: str, *, key: str, fingerprint: str) 
     return record
 
 
+def keep_with(uow: UnitOfWork, made: Made, remember: Remember[Made] | None) -> None:
+    """Keeps the answer in the commit of what it tells, so that neither is there without the other.
+
+    Raises:
+        Conflict: IDEMPOTENCY_IN_FLIGHT: another request with this key was first; nothing is to be made.
+    """
+    if remember is not None:
+        uow.idempotency.add(remember(made))
+
+
 def keep_answer(database: Database, record: IdempotencyRecord) -> None:
-    """Keeps the first answer to a request that may safely be done twice; of two answers the first stays."""
+    """Keeps the first answer to a request that may safely be done twice.
+
+    Raises:
+        Conflict: IDEMPOTENCY_IN_FLIGHT: there is one already, and it stays.
+    """
     with database.begin() as uow:
-        if uow.idempotency.get(record.tenant, record.key) is None:
-            uow.idempotency.add(record)
-            uow.commit()
+        uow.idempotency.add(record)
+        uow.commit()

@@ -12,6 +12,7 @@ from core.domain.inversion_specs import resolve_inversion
 from core.domain.job import Job, JobKind, JobState
 from core.domain.ports import Database, UnitOfWork, WakeUps
 from core.usecases.checks import check_prompt, prompt_warnings
+from core.usecases.idempotency import keep_with
 from core.usecases.limits import check_limits
 from core.usecases.requests import InversionRequest, Order
 
@@ -31,8 +32,7 @@ def submit_inversion(
     with database.begin() as uow:
         check_limits(uow, order.tenant, order.limits, job_class=order.job_class)
         job = share_inversion(uow, draft_inversion(uow, model, order=order, request=request))
-        if order.remember is not None:
-            uow.idempotency.add(order.remember(job))
+        keep_with(uow, job, order.remember)
         uow.commit()
     if job.state is JobState.QUEUED:
         wakeups.send()

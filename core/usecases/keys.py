@@ -14,6 +14,7 @@ from core.domain.errors import AppError, ErrorCode, FieldError, InputError, NotF
 from core.domain.ids import IdPrefix, new_id
 from core.domain.ports import Database
 from core.domain.tenants import Caller, KeyFilter
+from core.usecases.idempotency import Remember, keep_with
 
 # A use is noted at most this often, so that reading does not mean writing.
 _TOUCH_AFTER = timedelta(minutes=1)
@@ -35,11 +36,18 @@ CALLER_SCOPES = frozenset({Scope.JOBS_READ, Scope.JOBS_WRITE, Scope.BATCHES_WRIT
 
 
 def make_key(
-    database: Database, tenant: str, *, name: str, scopes: Iterable[Scope] = CALLER_SCOPES, days: float | None = None
+    database: Database,
+    tenant: str,
+    *,
+    name: str,
+    scopes: Iterable[Scope] = CALLER_SCOPES,
+    days: float | None = None,
+    remember: Remember[ApiKey] | None = None,
 ) -> tuple[ApiKey, str]:
     """A new key and its token, which cannot be read again.
 
     Raises:
+        Conflict: IDEMPOTENCY_IN_FLIGHT.
         InputError: the tenant's name is not 1 to 63 of a-z, 0-9, _ and -, or begins with one of the last two.
     """
     if not _TENANT.fullmatch(tenant):
@@ -59,6 +67,7 @@ def make_key(
         )
         uow.tenants.ensure(tenant)
         uow.keys.add(key)
+        keep_with(uow, key, remember)
         uow.commit()
     return key, _token(key_id, secret)
 
@@ -99,11 +108,14 @@ def find_keys(database: Database, query: KeyFilter) -> Sequence[ApiKey]:
         return uow.keys.list(query)
 
 
-def rotate_key(database: Database, key_id: str, *, overlap: timedelta) -> tuple[ApiKey, str]:
+def rotate_key(
+    database: Database, key_id: str, *, overlap: timedelta, remember: Remember[ApiKey] | None = None
+) -> tuple[ApiKey, str]:
     """A new key like an old one, and its token; the old one goes on for the overlap, or until it expires anyway.
 
     Raises:
         NotFound: there is no such key, or it is revoked or expired.
+        Conflict: IDEMPOTENCY_IN_FLIGHT.
     """
     secret = secrets.token_hex(_SECRET_BYTES)
     with database.begin() as uow:
@@ -121,6 +133,7 @@ def rotate_key(database: Database, key_id: str, *, overlap: timedelta) -> tuple[
         )
         uow.keys.add(new)
         uow.keys.expire(key_id, at=now + overlap)
+        keep_with(uow, new, remember)
         uow.commit()
     return new, _token(new.id, secret)
 

@@ -1,20 +1,18 @@
 """What a caller asks for, before it is checked: given values only, every default still open."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, final
 
 from pydantic import TypeAdapter
 
-from core.domain.access import IdempotencyRecord
 from core.domain.edit_parts import EditMethod
 from core.domain.inversion_specs import InversionMethod
 from core.domain.job import Job, JobClass
 from core.domain.specs import Fit, Output
 from core.domain.variants import Variety
+from core.usecases.idempotency import Remember
 from core.usecases.limits import Limits
-
-Remember = Callable[[Job], IdempotencyRecord]
 
 
 @final
@@ -36,7 +34,7 @@ class Order:
     webhook: Mapping[str, Any] | None = None  # url, events
     limits: Limits | None = None
     request_id: str | None = None  # for logs
-    remember: Remember | None = None
+    remember: Remember[Job] | None = None
 
     def on_job(self) -> dict[str, Any]:
         """What a job keeps of its order as it stands."""

@@ -8,9 +8,12 @@ from core.domain.ids import IdPrefix, new_id
 from core.domain.ports import Database, ObjectStore
 from core.domain.uploads import PostForm, Upload
 from core.images import MAX_BYTES
+from core.usecases.idempotency import Remember, keep_with
 
 FORM_SECONDS = 3600  # a form is used at once or not at all; an hour allows for slow lines and clocks
 _KEPT = timedelta(days=1)  # well past its form, so that nothing is sent to a place that is forgotten
+
+Allowed = tuple[Upload, PostForm | None]
 
 
 class UploadType(StrEnum):
@@ -23,26 +26,35 @@ class UploadType(StrEnum):
 
 
 def allow_upload(
-    database: Database, store: ObjectStore, tenant: str, *, media_type: UploadType
-) -> tuple[Upload, PostForm | None]:
-    """Leave to send one file, and the store's form for it; None where the file comes through the service."""
+    database: Database,
+    store: ObjectStore,
+    tenant: str,
+    *,
+    media_type: UploadType,
+    remember: Remember[Allowed] | None = None,
+) -> Allowed:
+    """Leave to send one file, and the store's form for it; None where the file comes through the service.
+
+    Raises:
+        Conflict: IDEMPOTENCY_IN_FLIGHT.
+    """
     upload_id = new_id(IdPrefix.UPLOAD)
+    key = f"{tenant}/uploads/{upload_id}"
+    # Told only after the commit: what is sent is always found again by its row's age.
+    form = store.presign_post(key, media_type=media_type, max_bytes=MAX_BYTES, expires_seconds=FORM_SECONDS)
     with database.begin() as uow:
         upload = Upload(
             id=upload_id,
             tenant=tenant,
-            key=f"{tenant}/uploads/{upload_id}",
+            key=key,
             media_type=media_type,
             max_bytes=MAX_BYTES,
             created_at=uow.now(),
             expires_at=uow.now() + _KEPT,
         )
-        # The row first: what is sent is always found again by its age.
         uow.uploads.add(upload)
+        keep_with(uow, (upload, form), remember)
         uow.commit()
-    form = store.presign_post(
-        upload.key, media_type=media_type, max_bytes=upload.max_bytes, expires_seconds=FORM_SECONDS
-    )
     return upload, form
 
 

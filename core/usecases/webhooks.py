@@ -23,6 +23,7 @@ from core.domain.webhooks import (
     WebhookEvent,
     delay_before,
 )
+from core.usecases.idempotency import Remember, keep_with
 
 MAX_ENDPOINTS = 20  # of one tenant
 _SECRET_BYTES = 32
@@ -34,12 +35,19 @@ LEASE = timedelta(minutes=5)
 
 
 def add_endpoint(
-    database: Database, web: Web, tenant: str, *, url: str | None, events: Iterable[WebhookEvent]
+    database: Database,
+    web: Web,
+    tenant: str,
+    *,
+    url: str | None,
+    events: Iterable[WebhookEvent],
+    remember: Remember[Endpoint] | None = None,
 ) -> Endpoint:
     """A place to tell events to, with a new secret; without a URL, a secret for the addresses that jobs name.
 
     Raises:
         InputError: URL_BLOCKED, or VALIDATION when there are too many.
+        Conflict: IDEMPOTENCY_IN_FLIGHT.
     """
     if url is not None:
         web.check(url)
@@ -56,6 +64,7 @@ def add_endpoint(
             created_at=uow.now(),
         )
         uow.webhooks.add_endpoint(endpoint)
+        keep_with(uow, endpoint, remember)
         uow.commit()
     return endpoint
 
@@ -96,16 +105,20 @@ def list_deliveries(database: Database, query: DeliveryFilter) -> Sequence[Deliv
         return uow.webhooks.list(query)
 
 
-def redeliver(database: Database, tenant: str, delivery_id: str) -> Delivery:
+def redeliver(
+    database: Database, tenant: str, delivery_id: str, *, remember: Remember[Delivery] | None = None
+) -> Delivery:
     """Sends a delivery again, at once, with its old id, and with all tries before it.
 
     Raises:
         NotFound: there is no such delivery.
+        Conflict: IDEMPOTENCY_IN_FLIGHT.
     """
     with database.begin() as uow:
         delivery = uow.webhooks.redeliver(tenant, delivery_id)
         if delivery is None:
             raise NotFound(f"There is no webhook delivery {delivery_id}.")
+        keep_with(uow, delivery, remember)
         uow.commit()
     return delivery
 

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import TypeAdapter
 
-from core.domain.access import IdempotencyRecord
 from core.domain.batch import Batch, BatchFilter, BatchItem, BatchResult, BatchState
 from core.domain.errors import ErrorCode, Unavailable
 from core.usecases.batches import (
@@ -23,17 +22,18 @@ from core.usecases.batches import (
     read_results,
     retry_failed,
 )
+from core.usecases.idempotency import Remember
 from core.usecases.images import check_image_url
 from core.usecases.tending import tend_batch
 from core.usecases.uploads import read_lines
-from service.answers import answer_once, once, record, replay
+from service.answers import answer_once, make_once, once, remembering
 from service.batch_bodies import JSON_LINES, BatchBody, parse_batch, read_batch
 from service.batch_items import Preparing
 from service.bodies import fingerprint
 from service.dependencies import BatchId, Call, PostingBatches, Reading
 from service.openapi import request_body
 from service.paging import place_of, token_after
-from service.problems import declared
+from service.problems import REPEATABLE, declared
 from service.routes.listing import MOST_ON_A_PAGE, Page
 from service.routes.submission import SUBMITTED, image_id, refuse_other_model, webhook_of
 from service.schemas.batch_requests import BatchEnvelope, CreateBatch
@@ -42,7 +42,7 @@ from service.schemas.requests import ImageInput
 
 router = APIRouter(prefix="/batches", tags=["batches"])
 
-_POSTED = (ErrorCode.IDEMPOTENCY_KEY_INVALID, ErrorCode.NOT_FOUND, ErrorCode.VALIDATION, ErrorCode.IDEMPOTENCY_MISMATCH)
+_POSTED = (*REPEATABLE, ErrorCode.NOT_FOUND, ErrorCode.VALIDATION)
 _LINES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "One document a line, each a `ResultView`.",
@@ -117,14 +117,15 @@ def cancel(*, call: PostingBatches, batch_id: BatchId) -> Response:
     One that has ended stays as it is (200). An inversion that other edits need goes on for them.
     """
     asked = fingerprint(call.request)
-    replayed = replay(call, asked)
-    if replayed is not None:
-        return replayed
-    before = get_batch(call.ports.database, call.tenant, batch_id)
-    batch = cancel_batch(call.ports.database, call.tenant, batch_id)
-    call.ports.wakeups.send()  # a duplicate of another batch may have taken an inversion's place in the queue
-    status = HTTPStatus.OK if before.state is BatchState.ENDED else HTTPStatus.ACCEPTED
-    return answer_once(call, asked, status=status, body=_body(batch))
+
+    def answer() -> Response:
+        before = get_batch(call.ports.database, call.tenant, batch_id)
+        batch = cancel_batch(call.ports.database, call.tenant, batch_id)
+        call.ports.wakeups.send()  # a duplicate of another batch may have taken an inversion's place in the queue
+        status = HTTPStatus.OK if before.state is BatchState.ENDED else HTTPStatus.ACCEPTED
+        return answer_once(call, asked, status=status, shown=BatchView.of(batch))
+
+    return once(call, asked, answer)
 
 
 @router.post("/{batch_id}/retry_failed", status_code=202, response_model=BatchView, responses=declared(*_POSTED))
@@ -133,13 +134,13 @@ def retry(*, call: PostingBatches, batch_id: BatchId) -> Response:
 
     Items that could not be read stay failed: send them again in another batch.
     """
-    asked = fingerprint(call.request)
-    replayed = replay(call, asked)
-    if replayed is not None:
-        return replayed
-    batch = retry_failed(call.ports.database, call.tenant, batch_id)
-    _tend(call, batch)
-    return answer_once(call, asked, status=HTTPStatus.ACCEPTED, body=_body(batch))
+
+    def make(remember: Remember[Batch] | None) -> tuple[Batch, dict[str, Any]]:
+        batch = retry_failed(call.ports.database, call.tenant, batch_id, remember=remember)
+        _tend(call, batch)
+        return batch, {}
+
+    return make_once(call, fingerprint(call.request), make, status=HTTPStatus.ACCEPTED, show=BatchView.of)
 
 
 def _accept(call: Call, body: BatchBody) -> Response:
@@ -161,19 +162,12 @@ def _accept(call: Call, body: BatchBody) -> Response:
             max_attempts=ports.settings.max_attempts,
             metadata=envelope.metadata,
             webhook=webhook,
-            remember=None if call.wish.idempotency_key is None else _remembering(call, body.fingerprint),
+            remember=remembering(call, body.fingerprint, status=HTTPStatus.ACCEPTED, show=BatchView.of),
         )
         batch = accept_batch(ports.database, order, map(_ITEM.validate_json, prepared))
     _tend(call, batch)
     headers = {"Location": f"/batches/{batch.id}", **_polling(batch)}
     return JSONResponse(_body(batch), HTTPStatus.ACCEPTED, headers=headers)
-
-
-def _remembering(call: Call, asked: str) -> Any:
-    def remember(batch: Batch) -> IdempotencyRecord:
-        return record(call, asked, status=HTTPStatus.ACCEPTED, body=_body(batch))
-
-    return remember
 
 
 def _prepare(call: Call, envelope: BatchEnvelope, *, contents: Iterable[Any], into: IO[bytes]) -> tuple[int, int]:

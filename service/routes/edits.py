@@ -13,7 +13,8 @@ from core.domain.inversion_specs import resolved_inversion
 from core.domain.job import Job, JobKind
 from core.domain.variants import candidates, cost_of
 from core.usecases.edits import preview_edit, submit_edit
-from core.usecases.requests import EditRequest, Remember
+from core.usecases.idempotency import Remember
+from core.usecases.requests import EditRequest
 from service.answers import submit_once
 from service.bodies import Received, received
 from service.dependencies import Call, Posting
@@ -53,7 +54,7 @@ def create_edit(*, call: Posting, sent: _Sent, validate_only: ValidateOnly = Fal
     return submit_once(call, sent.fingerprint, lambda remember: _submit(call, sent.body, remember))
 
 
-def _submit(call: Call, body: CreateEdit, remember: Remember | None) -> Job:
+def _submit(call: Call, body: CreateEdit, remember: Remember[Job] | None) -> Job:
     request = _request(call, body)
     order = call.order(metadata=body.metadata, webhook=webhook_of(call, body.webhook), remember=remember)
     ports = call.ports

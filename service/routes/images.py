@@ -8,24 +8,23 @@ from core.domain.errors import ErrorCode
 from core.domain.job import StoredImage
 from core.usecases.images import fetch_image, get_image, submit_image
 from core.usecases.uploads import read_upload
-from service.answers import answer_once, replay
+from service.answers import answer_once, once
 from service.bodies import Received, received
 from service.dependencies import Call, ImageId, Posting, Reading
 from service.files import PNG, UNCHANGED, answer_file
 from service.openapi import request_body
-from service.problems import declared
+from service.problems import REPEATABLE, declared
 from service.schemas.images import ImageView
 from service.schemas.requests import CreateImage, ImageSource
 
 router = APIRouter(prefix="/images", tags=["images"])
 
 SENT = (
+    *REPEATABLE,
     ErrorCode.MALFORMED_JSON,
-    ErrorCode.IDEMPOTENCY_KEY_INVALID,
     ErrorCode.BODY_TOO_LARGE,
     ErrorCode.MEDIA_TYPE,
     ErrorCode.VALIDATION,
-    ErrorCode.IDEMPOTENCY_MISMATCH,
     ErrorCode.IMAGE_UNREADABLE,
     ErrorCode.IMAGE_TOO_LARGE,
     ErrorCode.URL_BLOCKED,
@@ -48,11 +47,12 @@ def create_image(*, call: Posting, sent: _File) -> Response:
     Accepted are PNG, JPEG and WebP. The EXIF orientation is applied, transparency is laid on white, a colour profile
     is converted to sRGB, and all other metadata is dropped.
     """
-    replayed = replay(call, sent.fingerprint)
-    if replayed is not None:
-        return replayed
-    image = keep_image(call, sent.body)
-    return answer_once(call, sent.fingerprint, status=201, body=ImageView.of(image).model_dump(mode="json"))
+
+    def answer() -> Response:
+        image = keep_image(call, sent.body)
+        return answer_once(call, sent.fingerprint, status=201, shown=ImageView.of(image))
+
+    return once(call, sent.fingerprint, answer)
 
 
 def keep_image(call: Call, source: ImageSource) -> StoredImage:

@@ -8,8 +8,8 @@ from fastapi.responses import JSONResponse
 from core.domain.costs import cost_of_inversion
 from core.domain.inversion_specs import resolved_inversion
 from core.domain.job import Job, JobKind
+from core.usecases.idempotency import Remember
 from core.usecases.inversions import preview_inversion, submit_inversion
-from core.usecases.requests import Remember
 from service.answers import submit_once
 from service.bodies import Received, received
 from service.dependencies import Call, JobId, Posting, Reading
@@ -43,7 +43,7 @@ def create_inversion(*, call: Posting, sent: _Sent, validate_only: ValidateOnly 
     return submit_once(call, sent.fingerprint, lambda remember: _submit(call, sent.body, remember))
 
 
-def _submit(call: Call, body: CreateInversion, remember: Remember | None) -> Job:
+def _submit(call: Call, body: CreateInversion, remember: Remember[Job] | None) -> Job:
     request = body.request(image_id(call, body.image))
     order = call.order(metadata=body.metadata, webhook=webhook_of(call, body.webhook), remember=remember)
     ports = call.ports

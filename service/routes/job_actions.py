@@ -11,11 +11,11 @@ from core.domain.job import Job, JobKind
 from core.domain.watching import EventKind
 from core.usecases.events import find_preview
 from core.usecases.jobs import cancel_job, delete_job, get_artifact, get_job, retry_job
-from service.answers import AfterWait, answer_job, answer_once, replay, submit_once
+from service.answers import AfterWait, answer_job, answer_once, once, submit_once
 from service.bodies import fingerprint
 from service.dependencies import MAX_WAIT_SECONDS, Call, JobId, Posting, Reading, Writing
 from service.files import PNG, UNCHANGED, answer_file
-from service.problems import declared
+from service.problems import REPEATABLE, declared
 from service.schemas.jobs import ArtifactView, JobView
 from service.streams import stream_events
 
@@ -23,13 +23,12 @@ WaitSeconds = Annotated[
     int, Query(ge=0, le=MAX_WAIT_SECONDS, description="Answer once the job is done, or after this.")
 ]
 
-_POSTED = (ErrorCode.IDEMPOTENCY_KEY_INVALID, ErrorCode.NOT_FOUND, ErrorCode.VALIDATION, ErrorCode.IDEMPOTENCY_MISMATCH)
+_POSTED = (*REPEATABLE, ErrorCode.NOT_FOUND, ErrorCode.VALIDATION)
 _RETRIED = (
     *_POSTED,
     ErrorCode.JOB_ACTIVE,
     ErrorCode.INVERSION_FAILED,
     ErrorCode.ARTIFACT_EXPIRED,
-    ErrorCode.IDEMPOTENCY_IN_FLIGHT,
     ErrorCode.QUEUE_FULL,
     ErrorCode.QUOTA_EXCEEDED,
 )
@@ -88,13 +87,14 @@ class JobActions:
         A job that is already final stays as it is (200).
         """
         asked = fingerprint(call.request)
-        replayed = replay(call, asked)
-        if replayed is not None:
-            return replayed
-        before = self._get(call, job_id)
-        job = cancel_job(call.ports.database, call.ports.wakeups, call.tenant, job_id=job_id, kind=self.kind)
-        status = HTTPStatus.OK if before.state.final else HTTPStatus.ACCEPTED
-        return answer_once(call, asked, status=status, body=JobView.of(job).model_dump(mode="json"))
+
+        def answer() -> Response:
+            before = self._get(call, job_id)
+            job = cancel_job(call.ports.database, call.ports.wakeups, call.tenant, job_id=job_id, kind=self.kind)
+            status = HTTPStatus.OK if before.state.final else HTTPStatus.ACCEPTED
+            return answer_once(call, asked, status=status, shown=JobView.of(job))
+
+        return once(call, asked, answer)
 
     def retry(self, *, call: Posting, job_id: JobId) -> Response:
         """Makes a new job like a failed, canceled or expired one; `retry_of` names the old one."""

@@ -15,7 +15,6 @@ ValidateOnly = Annotated[bool, Query(description="Answer 200 with the resolved p
 
 SUBMITTED = (
     *SENT,
-    ErrorCode.IDEMPOTENCY_IN_FLIGHT,
     ErrorCode.PROMPT_TOO_LONG,
     ErrorCode.QUEUE_FULL,
     ErrorCode.QUOTA_EXCEEDED,

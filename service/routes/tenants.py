@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Annotated, final
+from typing import Annotated, Any, final
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AfterValidator, Field
@@ -11,14 +11,15 @@ from pydantic import AfterValidator, Field
 from core.domain.access import ApiKey
 from core.domain.errors import ErrorCode
 from core.domain.tenants import KeyFilter, Tenant
+from core.usecases.idempotency import Remember
 from core.usecases.keys import find_keys, make_key, revoke_key, rotate_key
 from core.usecases.tenants import get_tenant, list_tenants, put_tenant, read_usage
-from service.answers import answer_once, replay
+from service.answers import make_once
 from service.bodies import Received, received
-from service.dependencies import KEY_ID, Administering, Call, PostingAdmin, Reading, known_form
+from service.dependencies import KEY_ID, Administering, PostingAdmin, Reading, known_form
 from service.openapi import request_body
 from service.paging import name_of, place_of, token_after, token_after_name
-from service.problems import declared
+from service.problems import REPEATABLE, declared
 from service.routes.listing import MOST_ON_A_PAGE, Page
 from service.schemas.fields import NoNul
 from service.schemas.tenants import (
@@ -35,7 +36,7 @@ from service.schemas.tenants import (
 router = APIRouter()
 
 _SENT = (ErrorCode.MALFORMED_JSON, ErrorCode.BODY_TOO_LARGE, ErrorCode.MEDIA_TYPE, ErrorCode.VALIDATION)
-_POSTED = (*_SENT, ErrorCode.IDEMPOTENCY_KEY_INVALID, ErrorCode.IDEMPOTENCY_MISMATCH)
+_POSTED = (*_SENT, *REPEATABLE)
 _LISTED = declared(ErrorCode.INVALID_PAGE_TOKEN, ErrorCode.VALIDATION)
 _KeyId = Annotated[str, Path(), AfterValidator(known_form(KEY_ID, "key"))]
 _Name = Annotated[str, Path(max_length=63), NoNul]
@@ -64,12 +65,15 @@ def read(*, call: Reading, days: Annotated[int, Query(ge=1, le=366)] = 30) -> Us
 )
 def create_key(*, call: PostingAdmin, sent: Annotated[Received[CreateKey], Depends(received(CreateKey))]) -> Response:
     """Makes a key and tells it, once: a replayed answer has `null` in its place."""
-    replayed = replay(call, sent.fingerprint)
-    if replayed is not None:
-        return replayed
-    body = sent.body
-    made = make_key(call.ports.database, body.tenant, name=body.name, scopes=body.scopes, days=body.days)
-    return _told(call, sent.fingerprint, made)
+    database, body = call.ports.database, sent.body
+
+    def make(remember: Remember[ApiKey] | None) -> tuple[ApiKey, dict[str, Any]]:
+        key, token = make_key(
+            database, body.tenant, name=body.name, scopes=body.scopes, days=body.days, remember=remember
+        )
+        return key, {"key": token}
+
+    return make_once(call, sent.fingerprint, make, status=HTTPStatus.CREATED, show=KeyView.of)
 
 
 @router.get("/keys", tags=["keys"], responses=_LISTED)
@@ -97,13 +101,14 @@ def rotate(
     *, call: PostingAdmin, key_id: _KeyId, sent: Annotated[Received[RotateKey], Depends(received(RotateKey))]
 ) -> Response:
     """Makes a key like an old one, which goes on for the overlap; the new one is told once."""
-    replayed = replay(call, sent.fingerprint)
-    if replayed is not None:
-        return replayed
-    overlap = timedelta(seconds=sent.body.overlap_seconds)
-    made = rotate_key(call.ports.database, key_id, overlap=overlap)
-    call.ports.callers.forget()
-    return _told(call, sent.fingerprint, made)
+    ports, overlap = call.ports, timedelta(seconds=sent.body.overlap_seconds)
+
+    def make(remember: Remember[ApiKey] | None) -> tuple[ApiKey, dict[str, Any]]:
+        key, token = rotate_key(ports.database, key_id, overlap=overlap, remember=remember)
+        ports.callers.forget()
+        return key, {"key": token}
+
+    return make_once(call, sent.fingerprint, make, status=HTTPStatus.CREATED, show=KeyView.of)
 
 
 @router.delete("/keys/{key_id}", tags=["keys"], status_code=204, responses=declared(ErrorCode.NOT_FOUND))
@@ -149,9 +154,3 @@ def change_tenant(
     put_tenant(call.ports.database, tenant)
     call.ports.callers.forget()
     return TenantView.of(tenant)
-
-
-def _told(call: Call, asked: str, made: tuple[ApiKey, str]) -> Response:
-    key, token = made
-    kept = KeyView.of(key).model_dump(mode="json")
-    return answer_once(call, asked, status=HTTPStatus.CREATED, body=kept, told_once={"key": token})

@@ -8,18 +8,19 @@ from pydantic import AfterValidator
 from starlette.datastructures import UploadFile
 
 from core.domain.errors import ErrorCode, FieldError, InputError
-from core.usecases.uploads import allow_upload, get_upload, receive_upload
-from service.answers import answer_once, replay
+from core.usecases.idempotency import Remember
+from core.usecases.uploads import Allowed, allow_upload, get_upload, receive_upload
+from service.answers import make_once
 from service.bodies import Received, media_type_of, received
 from service.dependencies import UPLOAD_ID, Posting, Writing, known_form
 from service.openapi import request_body
-from service.problems import declared
+from service.problems import REPEATABLE, declared
 from service.schemas.uploads import CreateUpload, UploadView
 
 router = APIRouter(prefix="/uploads", tags=["uploads"])
 
 _SENT = (ErrorCode.MALFORMED_JSON, ErrorCode.BODY_TOO_LARGE, ErrorCode.MEDIA_TYPE, ErrorCode.VALIDATION)
-_POSTED = (*_SENT, ErrorCode.IDEMPOTENCY_KEY_INVALID, ErrorCode.IDEMPOTENCY_MISMATCH)
+_POSTED = (*_SENT, *REPEATABLE)
 _Sent = Annotated[Received[CreateUpload], Depends(received(CreateUpload))]
 _UploadId = Annotated[str, Path(), AfterValidator(known_form(UPLOAD_ID, "upload"))]
 _TYPE = "Content-Type"
@@ -62,13 +63,12 @@ def create_upload(*, call: Posting, sent: _Sent) -> Response:
 
     Send it within the hour; then `{"upload_id": "…"}` stands for it. It is deleted a day later.
     """
-    replayed = replay(call, sent.fingerprint)
-    if replayed is not None:
-        return replayed
-    ports = call.ports
-    upload, form = allow_upload(ports.database, ports.store, call.tenant, media_type=sent.body.media_type)
-    body = UploadView.of(upload, form).model_dump(mode="json")
-    return answer_once(call, sent.fingerprint, status=HTTPStatus.CREATED, body=body)
+    ports, media_type = call.ports, sent.body.media_type
+
+    def make(remember: Remember[Allowed] | None) -> tuple[Allowed, dict[str, Any]]:
+        return allow_upload(ports.database, ports.store, call.tenant, media_type=media_type, remember=remember), {}
+
+    return make_once(call, sent.fingerprint, make, status=HTTPStatus.CREATED, show=lambda made: UploadView.of(*made))
 
 
 @router.post("/{upload_id}", status_code=204, responses=declared(*_SENT, ErrorCode.NOT_FOUND), openapi_extra=_FORM)

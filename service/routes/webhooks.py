@@ -2,27 +2,28 @@
 
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Annotated, final
+from typing import Annotated, Any, final
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AfterValidator, Field
 
 from core.domain.errors import ErrorCode
-from core.domain.webhooks import DeliveryFilter, DeliveryState
+from core.domain.webhooks import Delivery, DeliveryFilter, DeliveryState, Endpoint
+from core.usecases.idempotency import Remember
 from core.usecases.webhooks import add_endpoint, delete_endpoint, list_deliveries, list_endpoints, redeliver
-from service.answers import answer_once, replay
+from service.answers import make_once
 from service.bodies import Received, fingerprint, received
 from service.dependencies import DELIVERY_ID, ENDPOINT_ID, Posting, Reading, Writing, known_form
 from service.openapi import request_body
 from service.paging import place_of, token_after
-from service.problems import declared
+from service.problems import REPEATABLE, declared
 from service.routes.listing import MOST_ON_A_PAGE, Page
 from service.schemas.fields import NoNul
 from service.schemas.webhooks import CreateEndpoint, DeliveryPage, DeliveryView, EndpointList, EndpointView
 
 router = APIRouter(tags=["webhooks"])
 
-_POSTED = (ErrorCode.IDEMPOTENCY_KEY_INVALID, ErrorCode.VALIDATION, ErrorCode.IDEMPOTENCY_MISMATCH)
+_POSTED = (*REPEATABLE, ErrorCode.VALIDATION)
 _SENT = (*_POSTED, ErrorCode.MALFORMED_JSON, ErrorCode.BODY_TOO_LARGE, ErrorCode.MEDIA_TYPE, ErrorCode.URL_BLOCKED)
 _Sent = Annotated[Received[CreateEndpoint], Depends(received(CreateEndpoint))]
 EndpointId = Annotated[str, Path(), AfterValidator(known_form(ENDPOINT_ID, "webhook endpoint"))]
@@ -47,14 +48,15 @@ def create_endpoint(*, call: Posting, sent: _Sent) -> Response:
 
     A second endpoint of the same URL adds no second delivery but a second signature: so a secret is exchanged.
     """
-    replayed = replay(call, sent.fingerprint)
-    if replayed is not None:
-        return replayed
-    ports = call.ports
-    endpoint = add_endpoint(ports.database, ports.web, call.tenant, url=sent.body.url, events=sent.body.events)
-    kept = EndpointView.of(endpoint).model_dump(mode="json")
-    told = {"secret": endpoint.secret}
-    return answer_once(call, sent.fingerprint, status=HTTPStatus.CREATED, body=kept, told_once=told)
+    ports, body = call.ports, sent.body
+
+    def make(remember: Remember[Endpoint] | None) -> tuple[Endpoint, dict[str, Any]]:
+        endpoint = add_endpoint(
+            ports.database, ports.web, call.tenant, url=body.url, events=body.events, remember=remember
+        )
+        return endpoint, {"secret": endpoint.secret}
+
+    return make_once(call, sent.fingerprint, make, status=HTTPStatus.CREATED, show=EndpointView.of)
 
 
 @router.get("/webhook_endpoints", responses=declared())
@@ -91,9 +93,8 @@ def list_all_deliveries(*, call: Reading, listing: Annotated[_Listing, Query()])
 )
 def send_again(*, call: Posting, delivery_id: DeliveryId) -> Response:
     """Sends a delivery again at once, delivered or not, with the same `webhook-id`."""
-    asked = fingerprint(call.request)
-    replayed = replay(call, asked)
-    if replayed is not None:
-        return replayed
-    delivery = redeliver(call.ports.database, call.tenant, delivery_id)
-    return answer_once(call, asked, status=HTTPStatus.ACCEPTED, body=DeliveryView.of(delivery).model_dump(mode="json"))
+
+    def make(remember: Remember[Delivery] | None) -> tuple[Delivery, dict[str, Any]]:
+        return redeliver(call.ports.database, call.tenant, delivery_id, remember=remember), {}
+
+    return make_once(call, fingerprint(call.request), make, status=HTTPStatus.ACCEPTED, show=DeliveryView.of)
