@@ -17,12 +17,18 @@ class ApiKey:
     scopes: frozenset[str]
     created_at: datetime
     expires_at: datetime | None = None
+    retired_at: datetime | None = None  # the end of its overlap with the key it was exchanged for
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
 
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it is refused without being revoked."""
+        return min((end for end in (self.expires_at, self.retired_at) if end is not None), default=None)
+
     def valid_at(self, moment: datetime) -> bool:
-        """Neither revoked nor expired."""
-        return self.revoked_at is None and (self.expires_at is None or self.expires_at > moment)
+        """Neither revoked nor expired nor retired."""
+        return self.revoked_at is None and (self.ends_at is None or self.ends_at > moment)
 
 
 @final

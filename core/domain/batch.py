@@ -83,6 +83,7 @@ class Batch:
     unstarted: int = 0  # items that no job has been made of yet
     max_attempts: int = 3  # of each job
     max_failures: int | None = None  # with more failed items than this it is canceled
+    expires_in_seconds: float | None = None  # as asked for; what is tried again has so long anew
     deadline_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     ended_at: datetime | None = None

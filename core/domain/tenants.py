@@ -64,8 +64,8 @@ class KeyRepository(Protocol):
         ...
 
     def revoke(self, key_id: str) -> bool: ...
-    def expire(self, key_id: str, *, at: datetime) -> None:
-        """Not later than then."""
+    def retire(self, key_id: str, *, at: datetime) -> None:
+        """It is refused from then on, or from an earlier time that was said before."""
         ...
 
     def touch(self, key_id: str) -> None: ...  # it was used now

@@ -59,9 +59,9 @@ class SqlKeys:
         changed = update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=revoked_at)
         return self._tx.connection.execute(changed).rowcount == 1
 
-    def expire(self, key_id: str, *, at: datetime) -> None:
-        later = or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > at)
-        self._tx.connection.execute(update(api_keys).where(api_keys.c.id == key_id, later).values(expires_at=at))
+    def retire(self, key_id: str, *, at: datetime) -> None:
+        later = or_(api_keys.c.retired_at.is_(None), api_keys.c.retired_at > at)
+        self._tx.connection.execute(update(api_keys).where(api_keys.c.id == key_id, later).values(retired_at=at))
 
     def touch(self, key_id: str) -> None:
         used = update(api_keys).where(api_keys.c.id == key_id).values(last_used_at=self._tx.now())

@@ -59,6 +59,7 @@ def to_batch(rows: Sequence[Row[Any]]) -> Batch:
         unstarted=row.waiting,
         max_attempts=row.max_attempts,
         max_failures=row.max_failures,
+        expires_in_seconds=row.expires_in_seconds,
         deadline_at=row.deadline_at,
         cancel_requested_at=row.cancel_requested_at,
         ended_at=row.ended_at,

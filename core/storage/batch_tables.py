@@ -1,6 +1,6 @@
 """The tables of batches and their items."""
 
-from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, literal_column
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, String, Table, literal_column
 
 from core.domain.batch import ItemState
 from core.storage.tables import Document, Id, Name, UtcDateTime, metadata
@@ -23,6 +23,7 @@ batches = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("tended_at", UtcDateTime, nullable=False),
     Column("deadline_at", UtcDateTime),
+    Column("expires_in_seconds", Float),
     Column("cancel_requested_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Column("metadata", Document, nullable=False),

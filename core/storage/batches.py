@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from itertools import islice
 from typing import Any, final
 
@@ -51,7 +52,7 @@ class SqlBatches:
 
     def add(self, batch: Batch, items: Iterable[BatchItem]) -> None:
         refused = batch.counts.get(JobState.FAILED, 0)
-        timed = ("created_at", "deadline_at")
+        timed = ("created_at", "expires_in_seconds", "deadline_at")
         given = ("id", "tenant", "total", "max_failures", "max_attempts", "metadata", "webhook", *timed)
         self._tx.connection.execute(
             insert(batches).values(
@@ -178,7 +179,8 @@ class SqlBatches:
         ).rowcount
         if count:
             self._count(batch, {ItemState.FAILED: -count, ItemState.WAITING: count}, sequences=0)
-            late = None if batch.deadline_at is None else self._tx.now() + (batch.deadline_at - batch.created_at)
+            given = batch.expires_in_seconds
+            late = None if given is None else self._tx.now() + timedelta(seconds=given)
             self._change(batch, ended_at=None, cancel_requested_at=None, deadline_at=late)
         return count
 

@@ -56,6 +56,7 @@ def accept_batch(database: Database, order: BatchOrder, items: Iterable[BatchIte
             created_at=now,
             max_failures=order.max_failures,
             max_attempts=order.max_attempts,
+            expires_in_seconds=expires_in,
             deadline_at=None if expires_in is None else now + timedelta(seconds=expires_in),
             metadata=dict(order.metadata),
             webhook=None if order.webhook is None else dict(order.webhook),

@@ -129,10 +129,11 @@ def rotate_key(
             secret_sha256=_sha256(secret),
             created_at=now,
             expires_at=None if lifetime is None else now + lifetime,
+            retired_at=None,
             last_used_at=None,
         )
         uow.keys.add(new)
-        uow.keys.expire(key_id, at=now + overlap)
+        uow.keys.retire(key_id, at=now + overlap)
         keep_with(uow, new, remember)
         uow.commit()
     return new, _token(new.id, secret)

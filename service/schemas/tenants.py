@@ -41,16 +41,16 @@ class KeyView(BaseModel):
     scopes: list[Scope]
     key: str | None = Field(description="`sk_…`, told once, when the key is made.")
     created_at: datetime
-    expires_at: datetime | None
+    expires_at: datetime | None = Field(description="When it ends by itself: it is old enough, or was exchanged.")
     revoked_at: datetime | None
     last_used_at: datetime | None
 
     @classmethod
     def of(cls, key: ApiKey) -> Self:
         """Without its secret."""
-        same = ("id", "tenant", "name", "created_at", "expires_at", "revoked_at", "last_used_at")
+        same = ("id", "tenant", "name", "created_at", "revoked_at", "last_used_at")
         scopes = sorted(map(Scope, key.scopes))
-        return cls(**{name: getattr(key, name) for name in same}, scopes=scopes, key=None)
+        return cls(**{name: getattr(key, name) for name in same}, expires_at=key.ends_at, scopes=scopes, key=None)
 
 
 @final

@@ -50,7 +50,7 @@ def list_all(*, tenant: str | None, data: Path | None) -> None:
     table = Table("id", "tenant", "name", "scopes", "created", "expires", "last used", "revoked")
     with open_database(data) as database:
         for key in list_keys(database, tenant):
-            moments = (key.created_at, key.expires_at, key.last_used_at, key.revoked_at)
+            moments = (key.created_at, key.ends_at, key.last_used_at, key.revoked_at)
             shown = [moment.strftime("%Y-%m-%d %H:%M") if moment else "" for moment in moments]
             table.add_row(key.id, key.tenant, key.name, " ".join(sorted(key.scopes)), *shown)
     Console().print(table)

@@ -10,6 +10,7 @@ from core.domain.batch import BatchFilter, BatchState, ItemState
 from core.domain.errors import ErrorCode, NotFound
 from core.domain.job import Job, JobClass, JobKind, JobState
 from core.domain.ports import Claim, JobFilter, Outcome
+from core.storage.transaction import Transaction
 from core.usecases.batches import cancel_batch, get_batch, list_batches, retry_failed
 from core.usecases.jobs import list_jobs, retry_job
 from core.usecases.tending import tend_batches
@@ -240,6 +241,22 @@ def test_failed_items_are_tried_again_and_no_others(caller: Caller) -> None:
     again = next(result.job for result in news if result.item.number == 0)
     assert again is not None
     assert again.retry_of == failed.id
+
+
+def test_however_often_it_is_tried_again_a_batch_has_the_time_it_was_given(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = send(caller, [item(0, caller.image(), inversion="inv_none")], expires_in_seconds=3600)
+    begun, left = batch.created_at, []
+    for hours in (5, 10, 15):
+        tend(caller, batch)
+        moment = begun + timedelta(hours=hours)
+        monkeypatch.setattr(Transaction, "_read_clock", lambda _, moment=moment: moment)
+        again = retry_failed(caller.database, "acme", batch.id)
+        assert again.deadline_at is not None
+        left.append(again.deadline_at - moment)
+
+    assert left == [timedelta(hours=1)] * 3
 
 
 def test_an_item_points_to_the_newest_job_that_repeats_it(caller: Caller) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from core.domain.errors import AppError, ErrorCode, InputError, NotFound
 from core.domain.ports import Database
-from core.usecases.keys import CALLER_SCOPES, Scope, authenticate, list_keys, make_key, revoke_key
+from core.usecases.keys import CALLER_SCOPES, Scope, authenticate, list_keys, make_key, revoke_key, rotate_key
 
 
 def test_a_token_opens_its_key(database: Database) -> None:
@@ -57,6 +57,34 @@ def test_an_expired_key_is_refused(database: Database) -> None:
 
     with pytest.raises(AppError):
         authenticate(database, token)
+
+
+def test_a_key_exchanged_twice_hands_on_its_whole_lifetime(database: Database) -> None:
+    old, _ = make_key(database, "acme", name="laptop", days=30)
+
+    made = [rotate_key(database, old.id, overlap=timedelta(hours=1))[0] for _ in range(2)]
+
+    assert [key.expires_at and key.expires_at - key.created_at for key in made] == [timedelta(days=30)] * 2
+
+
+@pytest.mark.parametrize("days", [None, 30])
+def test_a_key_that_was_exchanged_ends_with_its_overlap(database: Database, days: float | None) -> None:
+    old, token = make_key(database, "acme", name="laptop", days=days)
+    rotate_key(database, old.id, overlap=timedelta(hours=1))
+    going_on = authenticate(database, token).key
+
+    assert going_on.ends_at is not None
+    assert timedelta(0) < going_on.ends_at - old.created_at < timedelta(hours=2)
+    rotate_key(database, old.id, overlap=timedelta(0))
+    with pytest.raises(AppError):
+        authenticate(database, token)
+
+
+def test_a_key_that_expires_within_its_overlap_ends_then(database: Database) -> None:
+    old, token = make_key(database, "acme", name="laptop", days=1)
+    rotate_key(database, old.id, overlap=timedelta(days=2))
+
+    assert authenticate(database, token).key.ends_at == old.expires_at
 
 
 def test_a_use_is_noted(database: Database) -> None:
