@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import final
 
-from sqlalchemy import ColumnElement, Text, and_, bindparam, func, insert, or_, select, type_coerce, update
+from sqlalchemy import ColumnElement, Text, and_, bindparam, exists, func, insert, or_, select, type_coerce, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from core.domain.job import Job, JobClass, JobState, Progress
@@ -163,4 +163,10 @@ def _conditions(query: JobFilter) -> list[ColumnElement[bool]]:
 def _labelled(metadata: Sequence[tuple[str, str]], *, postgres: bool) -> list[ColumnElement[bool]]:
     if postgres:  # as a document in a document, which an index answers
         return [type_coerce(jobs.c.metadata, JSONB).contains({key: value}) for key, value in metadata]
-    return [jobs.c.metadata[key].as_string() == value for key, value in metadata]
+    # As rows: a path would compare the key with the text as it is kept, where "é" is written \\u00e9.
+    return [_pair(key, value) for key, value in metadata]
+
+
+def _pair(key: str, value: str) -> ColumnElement[bool]:
+    pairs = func.json_each(jobs.c.metadata).table_valued("key", "value")
+    return exists().where(pairs.c.key == key, pairs.c.value == value)

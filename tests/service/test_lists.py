@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -59,6 +60,15 @@ def test_filters_choose(anywhere: Harness) -> None:
     assert _ids(anywhere, "metadata.shop=2") == []
     assert _ids(anywhere, f"created_after={moment}") == [queued]
     assert _ids(anywhere, f"created_before={moment}") == [done]
+
+
+@pytest.mark.parametrize("key", ["Größe", "日本", "😀", 'a"b', "a\\b", "a.b", "a[0]", "$", "it's", " ", "\u2028"])
+def test_whatever_is_a_key_of_metadata_finds_its_jobs(anywhere: Harness, key: str) -> None:
+    value = f"<{key}>"
+    found = anywhere.invert(metadata={key: value, "other": "1"})["id"]
+    anywhere.invert(seed=1, metadata={key: "else", "other": value})
+
+    assert _ids(anywhere, urlencode({f"metadata.{key}": value})) == [found]
 
 
 def test_deleted_jobs_are_left_out(service: Harness) -> None:
