@@ -2,8 +2,9 @@
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any, final
 
 from fastapi import Request, Response
@@ -23,6 +24,7 @@ from service.schemas.jobs import JobView, QueueView, job_path
 
 # Between these a caller who polls neither hammers nor misses much.
 _LEAST_POLL_SECONDS, _MOST_POLL_SECONDS = 1, 30
+_REPLAYED = MappingProxyType({"Idempotent-Replayed": "true"})
 
 
 @final
@@ -68,7 +70,14 @@ def submit_once(call: Call, fingerprint: str, submit: Callable[[Remember[Job] | 
         AppError: IDEMPOTENCY_MISMATCH or IDEMPOTENCY_IN_FLIGHT.
     """
     remember = remembering(call, fingerprint, status=202, show=JobView.of)
-    return once(call, fingerprint, lambda: _accepted_after_wait(call, submit(remember)))
+
+    def again(kept: IdempotencyRecord) -> Response:
+        if not call.wish.wait_seconds:
+            return answer_again(kept)
+        job = get_job(call.ports.database, call.tenant, kept.body["id"])
+        return _accepted_after_wait(call, job, headers=_REPLAYED)
+
+    return once(call, fingerprint, lambda: _accepted_after_wait(call, submit(remember)), again=again)
 
 
 def make_once(
@@ -92,38 +101,39 @@ def make_once(
     return once(call, fingerprint, answer)
 
 
-def once(call: Call, fingerprint: str, answer: Callable[[], Response]) -> Response:
+def answer_again(kept: IdempotencyRecord) -> Response:
+    """The first answer, said to be so."""
+    headers = dict(_REPLAYED)
+    if "links" in kept.body and kept.status == 202:
+        headers["Location"] = kept.body["links"]["self"]
+        if kept.body.get("done") is False:
+            headers["Retry-After"] = str(_LEAST_POLL_SECONDS)
+    return JSONResponse(kept.body, kept.status, headers=headers)
+
+
+def once(
+    call: Call,
+    fingerprint: str,
+    answer: Callable[[], Response],
+    *,
+    again: Callable[[IdempotencyRecord], Response] = answer_again,
+) -> Response:
     """What `answer` says to a new request, which it keeps in the commit of what it does; or the first answer again.
 
     Raises:
         AppError: IDEMPOTENCY_MISMATCH or IDEMPOTENCY_IN_FLIGHT.
     """
-    replayed = replay(call, fingerprint)
-    if replayed is not None:
-        return replayed
+    kept = _find(call, fingerprint)
+    if kept is not None:
+        return again(kept)
     try:
         return answer()
     except AppError:
         # Whoever was first with this key may be through by now, and what he did is in the way of doing it again.
-        replayed = replay(call, fingerprint)
-        if replayed is None:
+        kept = _find(call, fingerprint)
+        if kept is None:
             raise
-        return replayed
-
-
-def replay(call: Call, fingerprint: str) -> Response | None:
-    """The first answer to this request; None when it is new or carries no key."""
-    if call.wish.idempotency_key is None:
-        return None
-    record = find_answer(call.ports.database, call.tenant, key=call.wish.idempotency_key, fingerprint=fingerprint)
-    if record is None:
-        return None
-    headers = {"Idempotent-Replayed": "true"}
-    if "links" in record.body and record.status == 202:
-        headers["Location"] = record.body["links"]["self"]
-        if record.body.get("done") is False:
-            headers["Retry-After"] = str(_LEAST_POLL_SECONDS)
-    return JSONResponse(record.body, record.status, headers=headers)
+        return again(kept)
 
 
 def answer_once(call: Call, fingerprint: str, *, status: int, shown: BaseModel) -> Response:
@@ -151,17 +161,24 @@ def is_known(request: Request, etag: str) -> bool:
     return given.strip() == "*" or etag in (part.strip().removeprefix("W/") for part in given.split(","))
 
 
-def _accepted_after_wait(call: Call, job: Job) -> Response:
+def _accepted_after_wait(call: Call, job: Job, *, headers: Mapping[str, str] = MappingProxyType({})) -> Response:
     seconds = call.wish.wait_seconds
     if not seconds:
         return answer_accepted(job)
 
     def answer() -> Response:
         response = answer_accepted(get_job(call.ports.database, call.tenant, job.id))
-        response.headers["Preference-Applied"] = f"wait={seconds}"
+        response.headers.update({"Preference-Applied": f"wait={seconds}", **headers})
         return response
 
+    if job.state.final:
+        return answer()
     return AfterWait(call, job.id, seconds=seconds, answer=answer)
+
+
+def _find(call: Call, fingerprint: str) -> IdempotencyRecord | None:
+    key = call.wish.idempotency_key
+    return None if key is None else find_answer(call.ports.database, call.tenant, key=key, fingerprint=fingerprint)
 
 
 def _record(call: Call, fingerprint: str, *, status: int, body: dict[str, Any]) -> IdempotencyRecord:

@@ -48,7 +48,6 @@ _REFUSED = (
 )
 def create_edit(*, call: Posting, sent: _Sent, validate_only: ValidateOnly = False) -> Response:
     """Begins an edit, of an inversion by its id or of an image; it waits for an inversion that is not done."""
-    refuse_other_model(call, sent.body.model)
     if validate_only:
         return _preview(call, sent.body)
     return submit_once(call, sent.fingerprint, lambda remember: _submit(call, sent.body, remember))
@@ -62,6 +61,7 @@ def _submit(call: Call, body: CreateEdit, remember: Remember[Job] | None) -> Job
 
 
 def _request(call: Call, body: CreateEdit) -> EditRequest:
+    refuse_other_model(call, body.model)
     return body.request(None if body.image is None else image_id(call, body.image))
 
 

@@ -10,6 +10,7 @@ from core.domain.inversion_specs import resolved_inversion
 from core.domain.job import Job, JobKind
 from core.usecases.idempotency import Remember
 from core.usecases.inversions import preview_inversion, submit_inversion
+from core.usecases.requests import InversionRequest
 from service.answers import submit_once
 from service.bodies import Received, received
 from service.dependencies import Call, JobId, Posting, Reading
@@ -37,21 +38,25 @@ _Sent = Annotated[Received[CreateInversion], Depends(received(CreateInversion))]
 )
 def create_inversion(*, call: Posting, sent: _Sent, validate_only: ValidateOnly = False) -> Response:
     """Begins an inversion. An equal one that is done or under way is shared, not computed again."""
-    refuse_other_model(call, sent.body.model)
     if validate_only:
         return _preview(call, sent.body)
     return submit_once(call, sent.fingerprint, lambda remember: _submit(call, sent.body, remember))
 
 
 def _submit(call: Call, body: CreateInversion, remember: Remember[Job] | None) -> Job:
-    request = body.request(image_id(call, body.image))
+    request = _request(call, body)
     order = call.order(metadata=body.metadata, webhook=webhook_of(call, body.webhook), remember=remember)
     ports = call.ports
     return submit_inversion(ports.database, ports.wakeups, ports.model, order=order, request=request)
 
 
+def _request(call: Call, body: CreateInversion) -> InversionRequest:
+    refuse_other_model(call, body.model)
+    return body.request(image_id(call, body.image))
+
+
 def _preview(call: Call, body: CreateInversion) -> Response:
-    request = body.request(image_id(call, body.image))
+    request = _request(call, body)
     job = preview_inversion(call.ports.database, call.ports.model, order=call.order(), request=request)
     cost = cost_of_inversion(resolved_inversion(job.parameters))
     return JSONResponse(Preview.of(job, cost).model_dump(mode="json"))

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Timer
 from types import ModuleType
 from typing import Any, cast
 
@@ -28,6 +29,34 @@ def test_the_same_request_gets_the_first_answer(anywhere: Harness) -> None:
     assert again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in first.headers
     assert len(anywhere.client.get("/jobs").json()["items"]) == 1
+
+
+def test_the_same_request_waits_if_preferred(service: Harness) -> None:
+    body, headers = service.inversion(), {"Idempotency-Key": "one"}
+    first = accepted(service.client.post("/inversions", json=body, headers=headers))
+    worker = Timer(0.5, service.work)
+    worker.start()
+
+    again = service.client.post("/inversions", json=body, headers={**headers, "Prefer": "wait=30"})
+
+    worker.join()
+    assert (again.json()["id"], again.json()["state"]) == (first["id"], "succeeded")
+    assert accepted(again)["links"]["self"] == again.headers["location"]
+    assert again.headers["preference-applied"] == "wait=30"
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+@pytest.mark.parametrize("path", ["/inversions", "/edits"])
+def test_the_same_request_is_answered_after_the_model_was_changed(
+    service: Harness, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    body = {**service.inversion(), "model": "pocket", **({"target_prompt": "a blue circle"} if "edit" in path else {})}
+    headers = {"Idempotency-Key": "one"}
+    first = accepted(service.client.post(path, json=body, headers=headers))
+    monkeypatch.setitem(vars(service.ports.model), "name", "another")
+
+    assert accepted(service.client.post(path, json=body, headers=headers))["id"] == first["id"]
+    assert problem(service.client.post(path, json=body)) == (422, "VALIDATION")
 
 
 def test_another_request_with_the_same_key_is_refused(service: Harness) -> None:
