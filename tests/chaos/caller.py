@@ -74,9 +74,10 @@ class Caller:
         return found
 
     def look_at_readiness(self) -> None:
-        """Notes whether `/readyz` names the broker; what is said after Redis is back does not count."""
+        """Notes whether `/readyz` names the broker; what is asked before Redis is away or said after does not count."""
+        outage = self._ledger.redis_outage
         answer = self._ask("GET", "/readyz", again=())
-        if answer is not None and self._ledger.redis_is_down:
+        if answer is not None and outage and outage == self._ledger.redis_outage:
             self._ledger.count("asked without Redis")
             if "broker" in answer.json().get("failing", ""):
                 self._ledger.count("told without Redis")
@@ -85,11 +86,14 @@ class Caller:
         self, method: str, path: str, *, again: Collection[HTTPStatus] = _AGAIN, **given: Any
     ) -> httpx.Response | None:
         url = self._urls[next(self._turn) % len(self._urls)]
+        outage = self._ledger.redis_outage
         try:
             answer = self._client.request(method, url + path, **given)
         except httpx.TransportError:
             self._ledger.count("no answer")
             return None
+        if method == "POST" and given.get("headers") and outage and outage == self._ledger.redis_outage:
+            self._ledger.note_without_redis(time.time(), accepted=answer.status_code == HTTPStatus.ACCEPTED)
         if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR and answer.status_code not in _AGAIN:
             self._ledger.refuse(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
             return None

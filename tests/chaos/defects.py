@@ -26,6 +26,7 @@ class Defect(StrEnum):
     NO_SWEEPER = "no-sweeper"  # an expired lease stays where it is
     ANSWER_FIRST = "answer-first"  # a job is accepted before it is committed
     ROW_FIRST = "row-first"  # a result is told before its bytes are stored
+    NO_CANCEL = "no-cancel"  # a worker never learns that a job is to be canceled
 
 
 @final
@@ -122,6 +123,8 @@ def break_database(database: Database, defect: Defect) -> Database:
         return AlteredDatabase(database, jobs=_Unfenced)
     if defect is Defect.NO_SWEEPER:
         return AlteredDatabase(database, jobs=_Unswept)
+    if defect is Defect.NO_CANCEL:
+        return AlteredDatabase(database, jobs=_Deaf)
     return database
 
 
@@ -199,6 +202,20 @@ class _Unswept:
 
     def expire_leases(self, *, limit: int) -> int:
         return 0
+
+
+@final
+class _Deaf:
+    """Never tells a worker that somebody wants a job to stop."""
+
+    def __init__(self, jobs: JobRepository) -> None:
+        self._jobs = jobs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._jobs, name)
+
+    def beat(self, claim: Claim, progress: Progress, *, lease_seconds: float) -> Beat:
+        return replace(self._jobs.beat(claim, progress, lease_seconds=lease_seconds), cancel_requested=False)
 
 
 def _commit_and_close(uow: UnitOfWork, opened: AbstractContextManager[UnitOfWork]) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 from core.domain.errors import AppError
 from core.domain.ports import Database, ObjectStore
 from core.usecases.sweep import clear_uploads, tidy
-from tests.chaos.history import Change, read_history
+from tests.chaos.history import Change, read_history, to_moment
 from tests.chaos.ledger import Ledger
 from tests.chaos.monkey import Deed
 from tests.chaos.sink import Sink
@@ -22,7 +22,7 @@ from tests.chaos.stack import Pace
 _AT_ONCE = 8
 _JOBS = (
     "SELECT id, tenant, kind, state, seed, fence, attempt, max_attempts, depends_on, leader, batch_id, inputs, "
-    "parameters, artifacts, error, metadata, webhook FROM jobs"
+    "parameters, artifacts, error, metadata, webhook, deadline_at FROM jobs"
 )
 _DELIVERIES = "SELECT id, subject_id, state, tries FROM webhook_deliveries"
 _BATCHES = "SELECT id, ended_at, webhook, total, succeeded FROM batches"
@@ -96,7 +96,9 @@ def _read(engine: Engine, query: str) -> list[Row]:
 
 
 def _document(name: str, value: object) -> object:
-    """SQLite gives documents as text."""
+    """SQLite gives documents and moments as text."""
+    if name == "deadline_at":
+        return to_moment(value)
     documents = {"inputs", "parameters", "artifacts", "error", "metadata", "webhook"}
     return json.loads(value) if name in documents and isinstance(value, str) else value
 

@@ -19,6 +19,7 @@ SEED = Role.FAST.seed(1)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PROMPT = "a large purple circle on grass"
 PACE = Pace()
+WORKER = 11  # the process that wrote every change
 _IMAGE = b"picture"
 
 
@@ -38,6 +39,7 @@ def change(seconds: float, before: str | None, after: str, **values: Any) -> Cha
         "checkpoint_key": None,
         "result_changed": False,
         "lease_before": None,
+        "writer": str(WORKER),
     }
     return Change(**{**known, **values})
 
@@ -85,6 +87,7 @@ def job(**values: Any) -> dict[str, Any]:
     ]
     row = {"id": ID, "tenant": "acme", "kind": "inversion", "state": "succeeded", "seed": SEED, "fence": 2}
     row |= {"attempt": 2, "max_attempts": 6, "depends_on": None, "leader": None, "batch_id": None, "error": None}
+    row |= {"deadline_at": None}
     row |= {"inputs": {"image_id": "img_1", "source_prompt": PROMPT}, "parameters": parameters, "artifacts": artifacts}
     return {**row, "metadata": {"post": "1-inversion"}, "webhook": {"url": "http://there"}, **values}
 
@@ -94,7 +97,7 @@ def evidence(**altered: Any) -> Evidence:
     row = job()
     ledger = Ledger(fates={ID: Fate.SUCCEEDS})
     sink = Sink(ledger)
-    sink.told = Counter({"msg_1": 1})
+    sink.told, sink.accepted = Counter({"msg_1": 1}), Counter({"msg_1": 1})
     sound = Evidence(
         jobs={ID: row},
         batches={},
@@ -110,3 +113,33 @@ def evidence(**altered: Any) -> Evidence:
         workers=4,
     )
     return replace(sound, **altered)
+
+
+def backwards() -> list[Change]:
+    """The second attempt keeps less than the first."""
+    key = f"acme/jobs/{ID}/2/checkpoint-1"
+    return [replace(one, checkpoint_key=key) if one.timestep == 3 else one for one in history()]
+
+
+def canceled(seconds: float, state: str = "succeeded", **values: Any) -> list[Change]:
+    """Canceled as it runs, it ends so much later."""
+    asked = change(2, "running", "running", cancel_requested=True)
+    return [*history()[:2], asked, change(2 + seconds, "running", state, cancel_requested=True, **values)]
+
+
+def due(at: float) -> Evidence:
+    """The job succeeds at the eleventh second; its deadline is this."""
+    return evidence(jobs={ID: job(deadline_at=datetime.fromtimestamp(at, UTC))})
+
+
+def handed_over(seconds: float = 4, *, attempt: int = 0) -> list[Change]:
+    """Given back after two seconds, it goes on with the next worker after so many."""
+    back = change(2, "running", "queued", attempt=attempt, lease_before=START + timedelta(seconds=8))
+    return [*history()[:2], back, change(seconds, "queued", "running", fence=2, writer="12")]
+
+
+def refusing() -> Sink:
+    """It was told, and has accepted nothing."""
+    sink = Sink(Ledger())
+    sink.told = Counter({"msg_1": 1})
+    return sink

@@ -12,20 +12,30 @@ CREATE TABLE chaos_history (
     number {number}, at {moment} NOT NULL, job_id VARCHAR(40) NOT NULL,
     state_before VARCHAR(16), state VARCHAR(16) NOT NULL, fence INTEGER NOT NULL, attempt INTEGER NOT NULL,
     timestep_before INTEGER, timestep INTEGER NOT NULL, cancel_requested BOOLEAN NOT NULL, checkpoint_key TEXT,
-    result_changed BOOLEAN NOT NULL, lease_before {moment}
+    result_changed BOOLEAN NOT NULL, lease_before {moment}, writer VARCHAR(64)
 )
 """
 _INTO = (
     "INSERT INTO chaos_history (at, job_id, state_before, state, fence, attempt, timestep_before, timestep, "
-    "cancel_requested, checkpoint_key, result_changed, lease_before) VALUES "
+    "cancel_requested, checkpoint_key, result_changed, lease_before, writer) VALUES "
 )
 _ADDED = "({now}, NEW.id, NULL, NEW.state, NEW.fence, NEW.attempt, NULL, NEW.timestep, NEW.cancel_requested, "
-_ADDED += "NEW.checkpoint_key, {no}, NULL)"
+_ADDED += "NEW.checkpoint_key, {no}, NULL, {writer})"
 _CHANGED = "({now}, NEW.id, OLD.state, NEW.state, NEW.fence, NEW.attempt, OLD.timestep, NEW.timestep, "
-_CHANGED += "NEW.cancel_requested, NEW.checkpoint_key, NEW.erased_at IS NULL AND {differ}, OLD.lease_until)"
+_CHANGED += "NEW.cancel_requested, NEW.checkpoint_key, NEW.erased_at IS NULL AND {differ}, OLD.lease_until, {writer})"
 
-_POSTGRES = {"now": "clock_timestamp()", "no": "FALSE", "differ": "OLD.artifacts IS DISTINCT FROM NEW.artifacts"}
-_SQLITE = {"now": "strftime('%Y-%m-%d %H:%M:%f', 'now')", "no": "0", "differ": "OLD.artifacts IS NOT NEW.artifacts"}
+_POSTGRES = {
+    "now": "clock_timestamp()",
+    "no": "FALSE",
+    "differ": "OLD.artifacts IS DISTINCT FROM NEW.artifacts",
+    "writer": "current_setting('application_name')",
+}
+_SQLITE = {
+    "now": "strftime('%Y-%m-%d %H:%M:%f', 'now')",
+    "no": "0",
+    "differ": "OLD.artifacts IS NOT NEW.artifacts",
+    "writer": "NULL",
+}
 
 
 @final
@@ -46,6 +56,7 @@ class Change:
     checkpoint_key: str | None
     result_changed: bool
     lease_before: datetime | None
+    writer: str | None  # the id of the process that wrote it; SQLite cannot tell
 
 
 def keep_history(engine: Engine) -> None:

@@ -27,8 +27,9 @@ class Ledger:
     refusals: list[str] = field(default_factory=list)  # answers that no caller should get
     secrets: dict[str, str] = field(default_factory=dict)  # of webhooks, by tenant
     counts: Counter[str] = field(default_factory=Counter)
+    posted_without_redis: list[float] = field(default_factory=list)  # when each post was answered meanwhile
     unfinished: float = 0.0  # as the database has it; infinite while it does not answer
-    redis_is_down: bool = False
+    redis_outage: int = 0  # its number while Redis is away, else 0
     _lock: Lock = field(default_factory=Lock)
 
     def accept(self, identity: str, fate: Fate, *, replayed: bool) -> None:
@@ -37,7 +38,6 @@ class Ledger:
             self.fates[identity] = fate
             self.counts["accepted"] += 1
             self.counts["replayed"] += replayed
-            self.counts["accepted without Redis"] += self.redis_is_down
 
     def refuse(self, what: str) -> None:
         """An answer that breaks a promise by itself."""
@@ -48,6 +48,12 @@ class Ledger:
         """One more."""
         with self._lock:
             self.counts[what] += 1
+
+    def note_without_redis(self, at: float, *, accepted: bool) -> None:
+        """A post of a job was answered, whatever the answer, while Redis was away."""
+        with self._lock:
+            self.posted_without_redis.append(at)
+            self.counts["accepted without Redis"] += accepted
 
     def lose_sight(self) -> None:
         """The database does not answer; nobody sends more until it does."""

@@ -17,7 +17,9 @@ _PAUSE_SECONDS = (1.5, 4.0)  # between two deeds
 _POSTGRES_PAUSE_SECONDS = (5.0, 20.0)
 _SPARED = 2  # workers that are ready and left alone: recovery is a promise where there is somebody to recover
 POSTGRES_STOPPED = "Postgres stopped"
+STORM = "S3 refused and cut"
 WORKER_DRAINED = "worker drained"
+WORKER_STOPPED = "worker stopped past its lease"
 _STORM = 0.3  # share of requests refused, and of pieces of data cut
 
 
@@ -29,6 +31,7 @@ class Deed:
     name: str
     at: float
     until: float = math.inf
+    worker: int | None = None  # the id of the process, where it was one worker's
 
 
 @final
@@ -56,7 +59,8 @@ class Monkey:
         """Undoes what has lasted long enough, and does the next deed when its time has come."""
         self._undo_due(time.monotonic())
         now = time.monotonic()
-        if now >= self._next_at:
+        # Before anybody works there is nothing to break, and a deed that finds no worker would be lost.
+        if now >= self._next_at and any(worker.ready for worker in self._stack.workers):
             name, deed = next(self._bag)
             self._do(name, deed)
             self._next_at = now + self._calm * self._random.uniform(*_PAUSE_SECONDS)
@@ -72,13 +76,13 @@ class Monkey:
         kills: list[tuple[str, Callable[[], None]]] = [("worker killed", self._kill)] * 3
         each = [
             *kills,
-            ("worker stopped past its lease", self._stop),
+            (WORKER_STOPPED, self._stop),
             (WORKER_DRAINED, self._drain),
             ("API killed between commit and answer", self._kill_api),
             ("wake-ups lost", self._lose_wake_ups),
         ]
         if self._stack.servers is not None:
-            each += [("Redis killed", self._kill_redis), ("S3 refused and cut", self._storm)]
+            each += [("Redis killed", self._kill_redis), (STORM, self._storm)]
         while True:
             self._random.shuffle(each)
             yield from each
@@ -110,7 +114,9 @@ class Monkey:
         """Breaks a worker that can be spared; on a crowded machine the dead take longer to come back."""
         ready = [worker for worker in self._stack.workers if worker.ready and worker not in self._stopped]
         if len(ready) > (_SPARED if len(self._stack.workers) > 1 else 0):
-            how(self._random.choice(ready))
+            worker = self._random.choice(ready)
+            self.deeds[-1].worker = worker.pid
+            how(worker)
         else:
             self.deeds.pop()
 
@@ -151,13 +157,13 @@ class Monkey:
         servers = self._stack.servers
         if servers is None:
             return
-        self._ledger.redis_is_down = True
         servers.redis.kill()
+        self._ledger.redis_outage = len(self.deeds)
         self._later(self._random.uniform(0.5, 4), lambda: self._start_redis(servers))
 
     def _start_redis(self, servers: Servers) -> None:
+        self._ledger.redis_outage = 0
         servers.redis.start()
-        self._ledger.redis_is_down = False
 
     def _storm(self) -> None:
         proxy = self._stack.proxy

@@ -97,6 +97,7 @@ def _begin(setting: Setting, log: Path) -> Settings:
         os.dup2(written.fileno(), sys.stdout.fileno())
         os.dup2(written.fileno(), sys.stderr.fileno())
     os.environ.update(setting.environment)
+    os.environ["PGAPPNAME"] = str(os.getpid())  # by which the history tells who wrote
     configure_logs(level=logging.WARNING)
     return Settings()
 

@@ -1,15 +1,17 @@
-"""How long jobs stood still when their worker was lost or drained, and what of their work was done again."""
+"""How long jobs stood still when their worker was lost, and what of their work was done again."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import final
 
 from core.domain.job import JobState
 from tests.chaos.evidence import Evidence
 from tests.chaos.history import Change
-from tests.chaos.monkey import POSTGRES_STOPPED, WORKER_DRAINED, Deed
+from tests.chaos.monkey import POSTGRES_STOPPED
+from tests.chaos.stack import Pace
+
+GRACE_SECONDS = 5.0  # of a crowded machine, beside what the timings give
 
 
 @final
@@ -45,13 +47,12 @@ def by_job(history: Sequence[Change]) -> Mapping[str, list[Change]]:
 
 def recoveries(evidence: Evidence) -> Iterator[Recovery]:
     """Of every attempt that has lost its lease and was followed by another."""
-    stopped = [deed for deed in evidence.deeds if deed.name == POSTGRES_STOPPED]
     for job_id, changes in by_job(evidence.history).items():
         lost: Change | None = None
         for change in changes:
             if is_lost(change):
                 lost = change
-            elif _claims(change) and lost is not None:
+            elif claims(change) and lost is not None:
                 assert lost.lease_before is not None
                 lapsed_at, claimed_at = lost.lease_before.timestamp(), change.at.timestamp()
                 yield Recovery(
@@ -60,22 +61,9 @@ def recoveries(evidence: Evidence) -> Iterator[Recovery]:
                     lapsed_at=lapsed_at,
                     queued_at=lost.at.timestamp(),
                     claimed_at=claimed_at,
-                    away=_overlap(stopped, lapsed_at, claimed_at),
+                    away=broken_seconds(evidence, {POSTGRES_STOPPED}, lapsed_at, claimed_at),
                 )
                 lost = None
-
-
-def handovers(evidence: Evidence) -> Iterator[float]:
-    """Seconds from SIGTERM to the next attempt, of every attempt that was given back."""
-    drains = [deed.at for deed in evidence.deeds if deed.name == WORKER_DRAINED]
-    for changes in by_job(evidence.history).values():
-        released: float | None = None
-        for before, change in pairwise(changes):
-            if _returns(change) and change.attempt < before.attempt:
-                released = max((at for at in drains if at <= change.at.timestamp()), default=None)
-            elif _claims(change) and released is not None:
-                yield change.at.timestamp() - released
-                released = None
 
 
 def repeated(changes: Sequence[Change]) -> Iterator[int]:
@@ -87,14 +75,44 @@ def repeated(changes: Sequence[Change]) -> Iterator[int]:
         if not told:
             yield 0
             continue
-        kept = 0 if lost.checkpoint_key is None else int(lost.checkpoint_key.rpartition("-")[2])
+        kept = 0 if lost.checkpoint_key is None else kept_timestep(lost.checkpoint_key)
         later = next((one.timestep for one in changes[place + 1 :] if _moves(one)), told[-1] + 1)
         yield max(told[-1] - kept, told[-1] - later + 1, 0)
 
 
+def claims(change: Change) -> bool:
+    """Whether an attempt begins."""
+    return change.state_before == JobState.QUEUED and change.state == JobState.RUNNING
+
+
+def kept_timestep(checkpoint_key: str) -> int:
+    """The timestep after which this checkpoint was made."""
+    return int(checkpoint_key.rpartition("-")[2])
+
+
 def is_lost(change: Change) -> bool:
     """Whether an attempt's lease has passed and somebody has noticed."""
-    return _returns(change) and change.lease_before is not None and change.lease_before <= change.at
+    return _returns(change) and has_lapsed(change)
+
+
+def has_lapsed(change: Change) -> bool:
+    """Whether the lease had passed when this was written."""
+    return change.lease_before is not None and change.lease_before <= change.at
+
+
+def allowed_seconds(pace: Pace) -> float:
+    """From the last beat of a lost attempt to the next: the promise's 90 seconds, in proportion to lease and sweep."""
+    return min(90.0, 90 / 75 * (pace.lease + pace.sweep) + GRACE_SECONDS)
+
+
+def broken_seconds(evidence: Evidence, names: Collection[str], begin: float, end: float) -> float:
+    """How long between two moments any of the deeds of these names lasted."""
+    total = 0.0
+    for deed in sorted(evidence.deeds, key=lambda deed: deed.at):
+        if deed.name in names and deed.until > begin:
+            total += max(0.0, min(end, deed.until) - max(begin, deed.at))
+            begin = max(begin, min(end, deed.until))
+    return total
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
@@ -108,11 +126,3 @@ def _returns(change: Change) -> bool:
 
 def _moves(change: Change) -> bool:
     return change.state == JobState.RUNNING and change.timestep != change.timestep_before
-
-
-def _claims(change: Change) -> bool:
-    return change.state_before == JobState.QUEUED and change.state == JobState.RUNNING
-
-
-def _overlap(deeds: Sequence[Deed], begin: float, end: float) -> float:
-    return sum(max(0.0, min(end, deed.until) - max(begin, deed.at)) for deed in deeds)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from tests.chaos import results, verdicts
+from tests.chaos import drains, endings, results, verdicts
 from tests.chaos.evidence import Evidence
 from tests.chaos.recovery import percentile, recoveries
 from tests.chaos.verdicts import Verdict
@@ -17,10 +17,11 @@ _DANGLING: Final = results.nothing_dangles
 _OTHERS: Final[Sequence[Callable[[Evidence], Verdict]]] = (
     results.results_are_right,
     verdicts.dead_workers_are_replaced,
-    verdicts.drained_workers_hand_over,
+    drains.drained_workers_hand_over,
     verdicts.little_work_is_repeated,
     verdicts.only_poison_is_given_up,
-    verdicts.cancels_are_heeded,
+    endings.cancels_are_heeded,
+    endings.deadlines_are_kept,
     verdicts.ends_are_told,
     verdicts.redis_is_not_needed,
 )

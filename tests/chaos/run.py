@@ -102,7 +102,7 @@ class Run:
 
     def _tell(self, teller: Teller, story: Story) -> None:
         while self._ledger.unfinished > self._window and not self._over:
-            if self._ledger.redis_is_down and random() < _UNASKED:
+            if self._ledger.redis_outage and random() < _UNASKED:
                 teller.look_at_readiness()
                 break
             time.sleep(_TICK_SECONDS)

@@ -16,12 +16,13 @@ _REFUSES_ONE_OF = 5
 
 @final
 class Sink:
-    """Counts the tries of each delivery, and remembers those that were signed wrongly."""
+    """Counts each delivery's tries and the answers that accept it, and remembers those that were signed wrongly."""
 
     def __init__(self, ledger: Ledger, served: Site | None = None) -> None:
         self._ledger = ledger
         self._site = served
         self.told: Counter[str] = Counter()
+        self.accepted: Counter[str] = Counter()
         self.forged: list[str] = []
         self.refused = 0
 
@@ -45,6 +46,7 @@ class Sink:
         if self.told[name] == 1 and sum(name.encode()) % _REFUSES_ONE_OF == 0:
             self.refused += 1
             return Page(status=500)
+        self.accepted[name] += 1
         return Page(status=204)
 
 

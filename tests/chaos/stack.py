@@ -74,6 +74,11 @@ class Part:
         self._start()
 
     @property
+    def pid(self) -> int | None:
+        """Of the process that runs now, or has run last."""
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         """Whether the process runs, or stands still where it was stopped."""
         return self._process.is_alive()

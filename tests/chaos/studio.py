@@ -37,6 +37,7 @@ class Role(IntEnum):
 
 
 _TIMESTEP_SECONDS = {Role.FAST: 0.15, Role.SLOW: 1.0, Role.POISON: 0.1, Role.STALL: 0.1}
+LONGEST_TIMESTEP_SECONDS = max(_TIMESTEP_SECONDS.values())
 
 
 def expected_digest(role: Role, *, seconds: bool = False) -> FakeStudio:

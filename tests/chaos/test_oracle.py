@@ -1,17 +1,32 @@
 """What the oracle says of evidence that was forged, so that each of its verdicts is seen to fail."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from tests.chaos import results, verdicts
+from tests.chaos import drains, endings, results, verdicts
 from tests.chaos.evidence import Evidence
-from tests.chaos.forging import ID, START, change, evidence, history, job, lapse
+from tests.chaos.forging import (
+    ID,
+    START,
+    WORKER,
+    backwards,
+    canceled,
+    change,
+    due,
+    evidence,
+    handed_over,
+    history,
+    job,
+    lapse,
+    refusing,
+)
 from tests.chaos.history import Change
 from tests.chaos.ledger import Fate, Ledger
-from tests.chaos.monkey import POSTGRES_STOPPED, Deed
+from tests.chaos.monkey import POSTGRES_STOPPED, WORKER_DRAINED, Deed
 from tests.chaos.recovery import repeated
 from tests.chaos.report import judge
 from tests.chaos.sink import Sink
@@ -19,6 +34,7 @@ from tests.chaos.verdicts import Verdict
 
 EPOCH = START.timestamp()
 CANCELED = {"fence": 2, "attempt": 2, "cancel_requested": True}
+DRAIN = Deed(WORKER_DRAINED, EPOCH + 1.5, EPOCH + 1.5, worker=WORKER)
 
 
 def test_sound_evidence_breaks_no_promise() -> None:
@@ -73,14 +89,62 @@ BROKEN: dict[str, tuple[Callable[[Evidence], Verdict], Callable[[], Evidence]]] 
         lambda: evidence(jobs={ID: job(), "inv_2": job(id="inv_2")}),
     ),
     "a canceled job that is begun": (
-        verdicts.cancels_are_heeded,
+        endings.cancels_are_heeded,
         lambda: evidence(history=[*history()[:4], change(9, "queued", "running", **CANCELED)]),
     ),
     "an end that nobody was told": (verdicts.ends_are_told, lambda: evidence(deliveries=[])),
     "a delivery that never arrived": (verdicts.ends_are_told, lambda: evidence(sink=Sink(Ledger()))),
+    "a delivery that was refused alone": (verdicts.ends_are_told, lambda: evidence(sink=refusing())),
+    "a delivery that arrived and is not known to": (
+        verdicts.ends_are_told,
+        lambda: evidence(deliveries=[{"id": "msg_1", "subject_id": ID, "state": "pending", "tries": 1}]),
+    ),
     "an answer that no caller should get": (
         verdicts.redis_is_not_needed,
         lambda: evidence(ledger=Ledger(refusals=["/edits: 500"])),
+    ),
+    "a look at readiness that does not name the broker": (
+        verdicts.redis_is_not_needed,
+        lambda: evidence(ledger=Ledger(counts=Counter({"asked without Redis": 2, "told without Redis": 1}))),
+    ),
+    "no post accepted without Redis": (
+        verdicts.redis_is_not_needed,
+        lambda: evidence(ledger=Ledger(posted_without_redis=[EPOCH])),
+    ),
+    "a checkpoint of less than was kept": (verdicts.zombies_are_refused, lambda: evidence(history=backwards())),
+    "a success long after its cancel": (endings.cancels_are_heeded, lambda: evidence(history=canceled(10.0))),
+    "a cancel that ends late": (
+        endings.cancels_are_heeded,
+        lambda: evidence(history=canceled(10.0, state="canceled")),
+    ),
+    "a cancel of a lost attempt that ends late": (
+        endings.cancels_are_heeded,
+        lambda: evidence(history=canceled(20.0, state="canceled", lease_before=START + timedelta(seconds=8))),
+    ),
+    "a success long after its deadline": (endings.deadlines_are_kept, lambda: due(EPOCH)),
+    "a deadline that is not kept at all": (
+        endings.deadlines_are_kept,
+        lambda: evidence(ledger=Ledger(fates={ID: Fate.EXPIRES})),
+    ),
+    "a drained worker whose job waits for its lease": (
+        drains.drained_workers_hand_over,
+        lambda: evidence(deeds=[DRAIN]),
+    ),
+    "a drained worker whose job is never given back": (
+        drains.drained_workers_hand_over,
+        lambda: evidence(deeds=[DRAIN], history=history()[:3]),
+    ),
+    "a handing over that uses up an attempt": (
+        drains.drained_workers_hand_over,
+        lambda: evidence(deeds=[DRAIN], history=handed_over(attempt=1)),
+    ),
+    "a late handing over": (
+        drains.drained_workers_hand_over,
+        lambda: evidence(deeds=[DRAIN], history=handed_over(seconds=12)),
+    ),
+    "a drain that left no trace": (
+        drains.drained_workers_hand_over,
+        lambda: evidence(deeds=[DRAIN], history=[replace(one, writer=None) for one in history()]),
     ),
     "bytes that are not there": (
         results.nothing_dangles,
@@ -97,6 +161,41 @@ def test_the_oracle_notices(name: str) -> None:
 
     assert look(evidence()).broken == []
     assert look(forge()).broken
+
+
+HELD: dict[str, tuple[Callable[[Evidence], Verdict], Callable[[], Evidence]]] = {
+    "a success soon after its cancel": (endings.cancels_are_heeded, lambda: evidence(history=canceled(5.0))),
+    "a cancel of a lost attempt": (
+        endings.cancels_are_heeded,
+        lambda: evidence(history=canceled(10.0, state="canceled", lease_before=START + timedelta(seconds=8))),
+    ),
+    "a cancel while the database is away": (
+        endings.cancels_are_heeded,
+        lambda: evidence(history=canceled(10.0), deeds=[Deed(POSTGRES_STOPPED, EPOCH + 3, EPOCH + 8)]),
+    ),
+    "a success at the sweep after its deadline": (endings.deadlines_are_kept, lambda: due(EPOCH + 8)),
+    "a handing over": (
+        drains.drained_workers_hand_over,
+        lambda: evidence(deeds=[DRAIN], history=handed_over()),
+    ),
+    "a drain of another worker": (
+        drains.drained_workers_hand_over,
+        lambda: evidence(deeds=[replace(DRAIN, worker=12)]),
+    ),
+    "a post that the database may have refused": (
+        verdicts.redis_is_not_needed,
+        lambda: evidence(
+            ledger=Ledger(posted_without_redis=[EPOCH + 4]), deeds=[Deed(POSTGRES_STOPPED, EPOCH, EPOCH + 3)]
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_the_oracle_holds_nothing_against(name: str) -> None:
+    look, forge = HELD[name]
+
+    assert look(forge()).broken == []
 
 
 def test_a_stopped_database_is_not_held_against_a_recovery() -> None:
