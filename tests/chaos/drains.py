@@ -74,16 +74,10 @@ def _left(changes: Sequence[Change]) -> Change | None:
 
 
 def _judged(evidence: Evidence, drain: Deed, later: Sequence[Change]) -> Handover:
-    job_id, begun, end = later[0].job_id, later[0], _left(later)
-    excused = broken_seconds(evidence, {POSTGRES_STOPPED, STORM}, drain.at, drain.at + _DRAIN_SECONDS) > 0
-    if end is None:
-        return Handover(job_id=job_id, fault="was never handed over")
-    if has_lapsed(end):
-        return Handover(job_id=job_id, fault=None if excused else "was not handed over until its lease had passed")
-    if end.state != JobState.QUEUED:
-        return Handover(job_id=job_id)
-    if end.attempt >= begun.attempt:
-        return Handover(job_id=job_id, fault=None if excused else "has used up an attempt at its handing over")
+    end = _left(later)
+    job_id = later[0].job_id
+    if end is None or end.state != JobState.QUEUED or end.attempt >= later[0].attempt:
+        return Handover(job_id=job_id, fault=_fault(evidence, drain, later))
     again = next((one for one in later[1:] if claims(one)), None)
     if again is None:
         return Handover(job_id=job_id)
@@ -91,3 +85,19 @@ def _judged(evidence: Evidence, drain: Deed, later: Sequence[Change]) -> Handove
     seconds = claimed_at - drain.at
     away = broken_seconds(evidence, {POSTGRES_STOPPED}, drain.at, claimed_at)
     return Handover(job_id=job_id, seconds=seconds, answered=seconds - away)
+
+
+def _fault(evidence: Evidence, drain: Deed, later: Sequence[Change]) -> str | None:
+    """Of an attempt that was not given back as it should be; None where it had ended first, or could not be."""
+    end = _left(later)
+    if end is None:
+        return "was never handed over"
+    if end.state != JobState.QUEUED and not has_lapsed(end):
+        return None
+    beats = [one.at.timestamp() for one in later if one.at.timestamp() <= drain.at]
+    silent = bool(beats) and drain.at - beats[-1] > evidence.pace.lease / 2
+    if silent or broken_seconds(evidence, {POSTGRES_STOPPED, STORM}, drain.at, drain.at + _DRAIN_SECONDS) > 0:
+        return None
+    if has_lapsed(end):
+        return "was not handed over until its lease had passed"
+    return "has used up an attempt at its handing over"
