@@ -30,7 +30,7 @@ from core.domain.errors import Conflict, ErrorCode
 from core.domain.inversion_specs import DdimSpec, InversionSpec
 from core.domain.prompts import Prompt
 from core.domain.specs import Fit, Output
-from core.domain.studio import Finished, Observer, Reached
+from core.domain.studio import Check, Finished, Observer, Reached, go_on
 from core.domain.variants import ONE, Variety, candidates
 from core.evaluation.quality import Evaluator
 from core.images import Image, fit_square, read_image, to_png
@@ -71,6 +71,7 @@ class ModelStudio:
         fit: Fit,
         seed: int,
         observe: Observer,
+        check: Check = go_on,
         resume: bytes | None,
     ) -> Finished:
         """An inversion's reconstruction, attention picture and file; `resume` is an earlier checkpoint."""
@@ -80,7 +81,8 @@ class ModelStudio:
         subject = self.encode(square, source)
         state = None if resume is None else load(resume)
         schedule = self.backbone.schedule(spec.timesteps)
-        (inversion,), metrics = self._run([invert(spec, subject, schedule, seed=seed, resume=state)], observe)
+        solver = invert(spec, subject, schedule, seed=seed, resume=state)
+        (inversion,), metrics = self._run([solver], observe, check=check)
         header = Header(prompt=prompt, spec=spec, fit=fit, model=self.model.name, revision=self.model.revision)
         result = InversionResult(
             square=square,
@@ -103,6 +105,7 @@ class ModelStudio:
         seed: int,
         images: Mapping[str, bytes],
         observe: Observer,
+        check: Check = go_on,
         resume: bytes | None,
         variety: Variety = ONE,
     ) -> Finished:
@@ -121,7 +124,7 @@ class ModelStudio:
         schedule = self.backbone.schedule(header.spec.timesteps)
         chosen = candidates(spec, header.spec, seed=seed, variety=variety)
         solvers = [edit(one.spec, subject, schedule, seed=one.seed, resume=state) for one in chosen]
-        edited, metrics = self._run(solvers, observe)
+        edited, metrics = self._run(solvers, observe, check=check)
         inside = None if mask is None or spec.region is None else mask ^ spec.region.keep
         given = EditInput(original=original, subject=subject, header=header, inside=inside)
         results = [EditResult(candidate=one, edited=latent) for one, latent in zip(chosen, edited, strict=True)]
@@ -154,9 +157,11 @@ class ModelStudio:
             features=self.backbone.image_features(square),
         )
 
-    def _run(self, solvers: Sequence[Solver[Result]], observe: Observer) -> tuple[list[Result], dict[str, float]]:
+    def _run(
+        self, solvers: Sequence[Solver[Result]], observe: Observer, *, check: Check
+    ) -> tuple[list[Result], dict[str, float]]:
         began_at = time.monotonic()
-        ran = self.engine.run_all(solvers, self._observer(observe, len(solvers)))
+        ran = self.engine.run_all(solvers, self._observer(observe, len(solvers)), check=check)
         seconds = time.monotonic() - began_at
         forwards, backwards = sum(one.forwards for one in ran), sum(one.backwards for one in ran)
         metrics = {"compute_seconds": seconds, "unet_forwards": forwards, "unet_backwards": backwards}

@@ -98,6 +98,7 @@ def _invert(tools: Tools, job: Job, watch: Watch) -> Finished:
         fit=Fit(job.inputs["fit"]),
         seed=job.seed,
         observe=watch,
+        check=watch.check,
         resume=_fetch_checkpoint(tools, job),
     )
 
@@ -117,6 +118,7 @@ def _edit(tools: Tools, job: Job, watch: Watch) -> Finished:
         seed=job.seed,
         images={image_id: _fetch_image(tools, job, image_id) for image_id in spec.image_ids},
         observe=watch,
+        check=watch.check,
         resume=_fetch_checkpoint(tools, job),
         variety=Variety.of_inputs(job.inputs),
     )

@@ -32,7 +32,7 @@ class Pulse:
         return monotonic() - self._moved_at
 
     def interrupt(self, reason: StopReason) -> None:
-        """Asks the attempt to stop at its next timestep; a lost lease outweighs every other reason."""
+        """Asks the attempt to stop; a lost lease outweighs every other reason."""
         if self.stop is None or reason is StopReason.LOST:
             self.stop = reason
 

@@ -1,4 +1,7 @@
-"""What happens at every timestep: progress, a checkpoint or a preview when due, and the end when it is wanted."""
+"""What happens at every timestep: progress, a checkpoint or a preview when due, and the end when it is wanted.
+
+An end that leaves nothing behind does not wait for the timestep: between two calls of the model is soon enough.
+"""
 
 import logging
 from time import monotonic
@@ -39,9 +42,8 @@ class Watch:
             self._pulse.claim
         ):
             self._tools.wakeups.send()  # another suspect may have waited for that
+        self.check()
         stop = self._pulse.stop
-        if stop in {StopReason.LOST, StopReason.CANCELED}:
-            raise Interrupted(stop)
         due = monotonic() - self._kept_at >= self._tools.limits.checkpoint_seconds
         if reached.checkpoint is not None and (due or stop is StopReason.SHUTDOWN):
             self._keep(reached.checkpoint(), reached.timestep)
@@ -51,6 +53,12 @@ class Watch:
         if reached.preview is not None and self._worth_showing(share):
             self._share = share
             self._show(reached.preview(), reached.timestep)
+
+    def check(self) -> None:
+        """Raises where nothing the attempt may still come to is wanted; a shutdown waits for the timestep."""
+        stop = self._pulse.stop
+        if stop in {StopReason.LOST, StopReason.CANCELED}:
+            raise Interrupted(stop)
 
     @property
     def kept(self) -> str | None:

@@ -2,7 +2,7 @@
 
 Solvers yield requests; the engine gathers those that wait, makes one UNet call for those alike, and sends each solver
 its rows. Solvers join and leave between calls. Only the engine's own thread advances them; the thread that called
-`run` sees the finished timesteps and may stop its solver there without touching the others.
+`run` sees the finished timesteps and may stop its solver there, or between two calls, without touching the others.
 
 Forward passes go before descents, within bounds (`turns.py`): a short edit does not wait behind long inversions, and
 inversions that only need a forward pass catch up and share the others' next descent.
@@ -56,14 +56,21 @@ class Engine:
         (ran,) = self.run_all([solver], lambda _, reached: observe(reached))
         return ran
 
-    def run_all(self, solvers: Sequence[Solver[Result]], observe: Callable[[int, Reached], None]) -> list[Ran[Result]]:
+    def run_all(
+        self,
+        solvers: Sequence[Solver[Result]],
+        observe: Callable[[int, Reached], None],
+        *,
+        check: Callable[[], None] = lambda: None,
+    ) -> list[Ran[Result]]:
         """Drives several solvers to their ends side by side.
 
         Each finishes a timestep before any begins the next, so that those alike share every call. `observe` is told
-        the solver's place too. What it raises, or a solver of these, ends them all.
+        the solver's place too. `check` is called in the engine's thread before every call and returns at once. What
+        one of them raises, or a solver of these, ends them all.
         """
         events: Events = SimpleQueue()
-        flights = [Flight(solver, place, events) for place, solver in enumerate(solvers)]
+        flights = [Flight(solver, place, events, check) for place, solver in enumerate(solvers)]
         ran: dict[int, Ran[Result]] = {}
         ready = list(flights)
         try:
@@ -99,7 +106,9 @@ class Engine:
     def _loop(self) -> None:
         while self._admit():
             if self._waiting and not self._patience():
-                self._serve(self._next_batch())
+                self._dismiss()
+                if self._waiting:
+                    self._serve(self._next_batch())
         for flight in self._waiting:
             flight.tell(RuntimeError("the engine was closed"))
 
@@ -120,6 +129,18 @@ class Engine:
             self._away.pop(flight, None)
             self._advance(flight, answer)
         return not closed
+
+    def _dismiss(self) -> None:
+        """Those that their callers want no more have no part in the next call."""
+        wanted = list[Flight]()
+        for flight in self._waiting:
+            try:
+                flight.check()
+            except Exception as error:  # noqa: BLE001 - it belongs to the thread that runs this solver
+                flight.tell(error)
+            else:
+                wanted.append(flight)
+        self._waiting = wanted
 
     def _patience(self) -> float | None:
         """Seconds that those who are away are waited for; no end where nobody waits for a call."""

@@ -1,6 +1,6 @@
 """A solver on its way through the engine."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Generic, TypeAlias, final
@@ -27,6 +27,7 @@ class Flight:
     solver: Solver[Any]
     place: int  # among the solvers that its caller runs together
     events: "Events"
+    check: Callable[[], None]  # raises when its caller wants no further call
     request: Request | None = None
     forwards: int = 0
     backwards: int = 0

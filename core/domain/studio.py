@@ -44,6 +44,11 @@ class Reached:
 
 
 Observer = Callable[[Reached], None]
+Check = Callable[[], None]
+
+
+def go_on() -> None:
+    """The check of a computation that is stopped at timesteps alone."""
 
 
 @final
@@ -72,7 +77,8 @@ class Studio(Protocol):
 
     An inversion leaves the files `reconstruction`, `attention` (PNG) and `inversion` (safetensors); an edit leaves
     `image` and `mask` (PNG): of several results the best, and of the next `image_2` and `mask_2`. `images` are the
-    pictures that an edit's parameters name, by id.
+    pictures that an edit's parameters name, by id. `check` is called before every call of the model, by any thread, and
+    returns at once; what it raises ends the computation there, without a checkpoint.
     """
 
     def invert(
@@ -84,6 +90,7 @@ class Studio(Protocol):
         fit: Fit,
         seed: int,
         observe: Observer,
+        check: Check = go_on,
         resume: bytes | None,
     ) -> Finished: ...
 
@@ -98,6 +105,7 @@ class Studio(Protocol):
         seed: int,
         images: Mapping[str, bytes],
         observe: Observer,
+        check: Check = go_on,
         resume: bytes | None,
         variety: Variety = ONE,
     ) -> Finished: ...

@@ -52,7 +52,7 @@ def get_artifact(database: Database, tenant: str, job_id: str, *, name: str) -> 
 
 
 def cancel_job(database: Database, wakeups: WakeUps, tenant: str, *, job_id: str, kind: JobKind | None = None) -> Job:
-    """Waiting and queued jobs end at once, a running one within two timesteps; a final one stays as it is.
+    """Waiting and queued jobs end at once, a running one within two calls of the model; a final one stays as it is.
 
     Raises:
         NotFound: there is none with this id, or it is of another kind.

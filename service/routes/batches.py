@@ -112,7 +112,7 @@ def results(*, call: Reading, batch_id: BatchId, after: _After = 0) -> Response:
     "/{batch_id}/cancel", status_code=202, response_model=BatchView, responses={**_ENDED, **declared(*_POSTED)}
 )
 def cancel(*, call: PostingBatches, batch_id: BatchId) -> Response:
-    """Stops a batch: nothing of it starts any more, what runs stops within two timesteps (202).
+    """Stops a batch: nothing of it starts any more, what runs stops within two calls of the model (202).
 
     One that has ended stays as it is (200). An inversion that other edits need goes on for them.
     """

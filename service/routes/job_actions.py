@@ -82,7 +82,7 @@ class JobActions:
         return AfterWait(call, job.id, seconds=wait, answer=lambda: answer_job(call, self._get(call, job_id)))
 
     def cancel(self, *, call: Posting, job_id: JobId) -> Response:
-        """Stops a job: a queued one never starts, a running one stops within two timesteps (202).
+        """Stops a job: a queued one never starts, a running one stops within two calls of the model (202).
 
         A job that is already final stays as it is (200).
         """

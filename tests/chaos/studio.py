@@ -12,7 +12,7 @@ from typing import final
 from core.domain.edit_specs import EditSpec
 from core.domain.inversion_specs import InversionSpec
 from core.domain.specs import Fit, Output
-from core.domain.studio import Finished, Observer, Reached, Studio
+from core.domain.studio import Check, Finished, Observer, Reached, Studio, go_on
 from core.domain.variants import ONE, Variety
 from tests.stack.studio import FakeStudio
 
@@ -69,12 +69,13 @@ class MixedStudio:
         fit: Fit,
         seed: int,
         observe: Observer,
+        check: Check = go_on,
         resume: bytes | None,
     ) -> Finished:
         role = Role.of(seed)
         studio = self._true if role is Role.TRUE else expected_digest(role, seconds=True)
         harmful = self._harming(role, seed, observe)
-        return studio.invert(image_png, prompt, spec, fit=fit, seed=seed, observe=harmful, resume=resume)
+        return studio.invert(image_png, prompt, spec, fit=fit, seed=seed, observe=harmful, check=check, resume=resume)
 
     def edit(
         self,
@@ -87,6 +88,7 @@ class MixedStudio:
         seed: int,
         images: Mapping[str, bytes],
         observe: Observer,
+        check: Check = go_on,
         resume: bytes | None,
         variety: Variety = ONE,
     ) -> Finished:
@@ -101,6 +103,7 @@ class MixedStudio:
             seed=seed,
             images=images,
             observe=observe,
+            check=check,
             resume=resume,
             variety=variety,
         )

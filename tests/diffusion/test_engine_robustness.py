@@ -18,11 +18,12 @@ from core.diffusion.flights import Ran
 from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.inversion.methods import invert
 from core.diffusion.inversion.trace import Subject
-from core.diffusion.requests import Denoised, Reached, Rows, Solver, descend
+from core.diffusion.requests import Answer, Denoised, Reached, Request, Rows, Solver, descend
 from core.diffusion.schedule import Schedule
 from core.diffusion.turns import Turns
 from core.domain.edit_specs import WordSwapSpec
 from core.domain.inversion_specs import DdimSpec, InversionSpec, NullTextSpec, StyleDiffusionSpec
+from core.domain.studio import Interrupted, StopReason
 from tests.diffusion.inverting import edit_of
 from tests.diffusion.tiny import Watched
 
@@ -159,6 +160,62 @@ def test_a_solver_that_fails_leaves_the_others_untouched(
         failed.result()
     for spec, other in zip(SPECS[:2], others, strict=True):
         _same(other.result(), drive(invert(spec, subject, schedule, seed=0), backbone))
+
+
+def _noting(solver: Solver[Any], asked: list[Request]) -> Solver[Any]:
+    """The same solver; its requests for calls are noted."""
+    answer: Answer = None
+    while True:
+        try:
+            request = solver.send(answer)
+        except StopIteration as stop:
+            return stop.value
+        if not isinstance(request, Reached):
+            asked.append(request)
+        answer = yield request
+
+
+def test_one_that_is_stopped_leaves_between_two_calls_and_the_others_untouched(
+    backbone: Backbone, subject: Subject, schedule: Schedule
+) -> None:
+    """It has a hundred calls a timestep, and is told after twenty."""
+    asked, engine = list[Request](), Engine(Watched(backbone), patience_seconds=5.0)
+    solver = _noting(invert(StyleDiffusionSpec(**{**FITTED, "inner_steps": 100}), subject, schedule, seed=0), asked)
+
+    def check() -> None:
+        if len(asked) >= 20:
+            raise Interrupted(StopReason.CANCELED)
+
+    with ThreadPoolExecutor() as pool:
+        other = pool.submit(engine.run, invert(SPECS[0], subject, schedule, seed=0), lambda _: None)
+        with pytest.raises(Interrupted):
+            engine.run_all([solver], lambda *_: None, check=check)
+    engine.close()
+
+    assert len(asked) <= 22
+    _same(other.result(), drive(invert(SPECS[0], subject, schedule, seed=0), backbone))
+
+
+def test_one_that_is_stopped_takes_those_that_run_with_it_along(
+    backbone: Backbone, subject: Subject, schedule: Schedule
+) -> None:
+    asked, watched, alone = list[Request](), Watched(backbone), Watched(backbone)
+    engine = Engine(watched)
+    solvers = [_noting(invert(spec, subject, schedule, seed=0), asked) for spec in SPECS]
+
+    def check() -> None:
+        if len(asked) >= 30:
+            raise Interrupted(StopReason.CANCELED)
+
+    with pytest.raises(Interrupted):
+        engine.run_all(solvers, lambda *_: None, check=check)
+    calls = len(watched.rows)
+    engine.run(invert(SPECS[2], subject, schedule, seed=0), lambda _: None)
+    engine.close()
+    drive(invert(SPECS[2], subject, schedule, seed=0), alone)
+
+    assert len(asked) <= 30 + len(SPECS)
+    assert watched.rows[calls:] == alone.rows  # the engine goes on, with nothing left of the others
 
 
 def test_an_edit_does_not_wait_for_a_descent_at_every_timestep(

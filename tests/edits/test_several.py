@@ -1,6 +1,7 @@
 """Several results of one edit: run in shared calls, measured, and ranked."""
 
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from core.domain.edit_parts import EditMethod
 from core.domain.edit_specs import resolve_edit
-from core.domain.inversion_specs import DirectSpec
+from core.domain.inversion_specs import DirectSpec, StyleDiffusionSpec
 from core.domain.specs import Fit, Output
 from core.domain.studio import Finished, Interrupted, Observer, Reached, StopReason
 from core.domain.variants import Variety
@@ -112,6 +113,30 @@ def test_seeds_give_results_of_their_own(studio: ModelStudio, inverted: bytes) -
     assert pictures[5] != pictures[6]
     together, apart = (read_image(data).astype(int) for data in (pictures[5], alone.files[0].data))
     assert np.abs(together - apart).max() <= 2  # rows of one call round otherwise than rows of another
+
+
+def test_a_cancel_is_heeded_between_two_calls(studio: ModelStudio) -> None:
+    told: list[Reached] = []
+    checks = count(1)
+    spec = StyleDiffusionSpec(timesteps=4, inner_steps=100, stop_loss=0.0, stop_slope=0.0)
+
+    def check() -> None:
+        if next(checks) == 20:
+            raise Interrupted(StopReason.CANCELED)
+
+    with pytest.raises(Interrupted):
+        studio.invert(
+            to_png(photo()),
+            caption(CIRCLE),
+            spec,
+            fit=Fit.CROP,
+            seed=0,
+            observe=told.append,
+            check=check,
+            resume=None,
+        )
+
+    assert len(told) == 4  # the trace; the first timestep that learns was not finished
 
 
 def test_a_cancel_stops_all(studio: ModelStudio, inverted: bytes) -> None:

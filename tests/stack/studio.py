@@ -12,7 +12,7 @@ from core.domain.edit_specs import EditSpec
 from core.domain.errors import ComputeError, ErrorCode
 from core.domain.inversion_specs import InversionSpec
 from core.domain.specs import Fit, Output
-from core.domain.studio import File, Finished, Observer, Reached
+from core.domain.studio import Check, File, Finished, Observer, Reached, go_on
 from core.domain.variants import ONE, Variety
 
 PROMPT_DIVERGES = "diverges"
@@ -35,10 +35,11 @@ class State:
 @final
 @dataclass
 class FakeStudio:
-    """Implements `Studio`; every timestep it computes is a line of `journal`."""
+    """Implements `Studio`; every timestep it computes is a line of `journal`, and has so many calls of a model."""
 
     journal: Path
     timestep_seconds: float = 0.0
+    calls: int = 1
 
     def invert(
         self,
@@ -49,6 +50,7 @@ class FakeStudio:
         fit: Fit,
         seed: int,
         observe: Observer,
+        check: Check = go_on,
         resume: bytes | None,
     ) -> Finished:
         if prompt == PROMPT_DIVERGES:
@@ -60,7 +62,7 @@ class FakeStudio:
         digest = _digest(image_png, prompt.encode(), str(seed).encode())
         state = State(0, digest) if resume is None else State(**json.loads(resume))
         while state.done < spec.timesteps:
-            state = self._step(prompt, state)
+            state = self._step(prompt, state, check)
             observe(Reached(timestep=state.done, timesteps=spec.timesteps, checkpoint=state.pack, preview=state.pack))
         data = state.digest.encode()
         return _finished({"reconstruction": data, "attention": data, "inversion": data})
@@ -76,19 +78,22 @@ class FakeStudio:
         seed: int,
         images: Mapping[str, bytes],
         observe: Observer,
+        check: Check = go_on,
         resume: bytes | None,
         variety: Variety = ONE,
     ) -> Finished:
         digest = _digest(inversion, target_prompt.encode())
         state = State(0, digest) if resume is None else State(**json.loads(resume))
         while state.done < 2:
-            state = self._step(target_prompt, state)
+            state = self._step(target_prompt, state, check)
             observe(Reached(timestep=state.done, timesteps=2, checkpoint=state.pack))
         data = state.digest.encode()
         return _finished({"image": data, "mask": data})
 
-    def _step(self, prompt: str, state: State) -> State:
-        time.sleep(self.timestep_seconds)
+    def _step(self, prompt: str, state: State, check: Check) -> State:
+        for _ in range(self.calls):
+            check()
+            time.sleep(self.timestep_seconds / self.calls)
         done = state.done + 1
         with self.journal.open("a") as journal:
             journal.write(f"{prompt}:{done}\n")

@@ -10,7 +10,7 @@ from typing import final
 from core.domain.edit_specs import EditSpec
 from core.domain.inversion_specs import InversionSpec
 from core.domain.specs import Fit, Output
-from core.domain.studio import Finished, Observer, Reached, Studio
+from core.domain.studio import Check, Finished, Observer, Reached, Studio, go_on
 from core.domain.variants import ONE, Variety
 from core.settings import Settings
 from worker.loading import load_studio
@@ -38,10 +38,18 @@ class _Journaling:
         fit: Fit,
         seed: int,
         observe: Observer,
+        check: Check = go_on,
         resume: bytes | None,
     ) -> Finished:
         return self.true.invert(
-            image_png, prompt, spec, fit=fit, seed=seed, observe=self._telling(observe), resume=resume
+            image_png,
+            prompt,
+            spec,
+            fit=fit,
+            seed=seed,
+            observe=self._telling(observe),
+            check=check,
+            resume=resume,
         )
 
     def edit(
@@ -55,6 +63,7 @@ class _Journaling:
         seed: int,
         images: Mapping[str, bytes],
         observe: Observer,
+        check: Check = go_on,
         resume: bytes | None,
         variety: Variety = ONE,
     ) -> Finished:
@@ -67,6 +76,7 @@ class _Journaling:
             seed=seed,
             images=images,
             observe=self._telling(observe),
+            check=check,
             resume=resume,
             variety=variety,
         )
