@@ -13,9 +13,9 @@ from core.domain.inversion_specs import InversionMethod, resolve_inversion
 from core.domain.job import Artifact, Job, JobError, JobKind, JobState
 from core.domain.ports import Claim, Outcome
 from core.domain.specs import Fit, Output
-from core.domain.studio import File, Finished, Interrupted, StopReason
+from core.domain.studio import Check, File, Finished, Interrupted, StopReason
 from core.domain.variants import Variety
-from core.usecases.attempts import finish, release
+from core.usecases.attempts import disown, finish, release
 from core.usecases.images import get_image
 from core.usecases.jobs import get_artifact
 from worker.failures import CANCELED, describe
@@ -64,14 +64,22 @@ def _try(tools: Tools, pulse: Pulse, watch: Watch) -> Ending:
 def _write(tools: Tools, claim: Claim, ending: Ending) -> bool:
     """True when this attempt has ended the job; when nothing can be written, its lease runs out and another goes on."""
     try:
-        if isinstance(ending, Outcome):
-            return _insist(tools, lambda: finish(tools.database, claim, ending, retention=tools.limits.retention))
-        if ending is not Return.NOTHING:
-            counts = ending is Return.COUNTED
-            _insist(tools, lambda: release(tools.database, tools.wakeups, claim, count_attempt=counts))
+        if _say(tools, claim, ending):
+            return isinstance(ending, Outcome)
+        _insist(tools, lambda: disown(tools.database, claim))
     except Unavailable:
         _log.warning("Attempt %d of %s could not say how it ended.", claim.job.attempt, claim.job.id, exc_info=True)
     return False
+
+
+def _say(tools: Tools, claim: Claim, ending: Ending) -> bool:
+    """False where the attempt no longer counts."""
+    if isinstance(ending, Outcome):
+        return _insist(tools, lambda: finish(tools.database, claim, ending, retention=tools.limits.retention))
+    if ending is Return.NOTHING:
+        return False
+    counts = ending is Return.COUNTED
+    return _insist(tools, lambda: release(tools.database, tools.wakeups, claim, count_attempt=counts))
 
 
 def _compute(tools: Tools, claim: Claim, watch: Watch) -> Outcome:
@@ -79,7 +87,7 @@ def _compute(tools: Tools, claim: Claim, watch: Watch) -> Outcome:
     finished = (_invert if job.kind is JobKind.INVERSION else _edit)(tools, job, watch)
     computed_at = monotonic()
     files = tools.publishing.publish(finished.files, job_id=job.id) if job.kind is JobKind.EDIT else finished.files
-    artifacts = tuple(_store(tools, _folder(claim), file) for file in files)
+    artifacts = tuple(_store(tools, _folder(claim), file, check=watch.check) for file in files)
     queued_seconds = (job.started_at - job.queued_at).total_seconds() if job.started_at and job.queued_at else 0.0
     return Outcome(
         state=JobState.SUCCEEDED,
@@ -136,7 +144,8 @@ def _failed(claim: Claim, error: JobError) -> Ending:
     return Outcome(state=JobState.FAILED, error=error, warnings=claim.job.warnings)
 
 
-def _store(tools: Tools, folder: str, file: File) -> Artifact:
+def _store(tools: Tools, folder: str, file: File, *, check: Check) -> Artifact:
+    check()  # an attempt that was lost meanwhile puts nothing
     key = f"{folder}/{file.name}{_SUFFIXES.get(file.media_type, '')}"
     try:
         _insist(tools, lambda: tools.store.put(key, file.data, media_type=file.media_type))
@@ -160,7 +169,7 @@ def _fetch_checkpoint(tools: Tools, job: Job) -> bytes | None:
     if key is None:
         return None
     try:
-        return tools.store.get(key)
+        return _insist(tools, lambda: tools.store.get(key))
     except NotFound:
         return None
 

@@ -149,7 +149,13 @@ class JobRepository(Protocol):
         """Jobs that ended before this moment and may have left objects behind; with each, the keys still in use."""
         ...
 
-    def mark_tidy(self, job_ids: Collection[str]) -> None: ...
+    def mark_tidy(self, seen: Sequence[tuple[Job, Collection[str]]]) -> None:
+        """What `untidy` gave was cleared away; does nothing for a job of which other keys are in use by now."""
+        ...
+
+    def mark_untidy(self, job_id: str) -> None:
+        """An ended job is to be looked after once more."""
+        ...
 
 
 class ImageRepository(Protocol):

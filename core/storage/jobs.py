@@ -130,8 +130,11 @@ class SqlJobs:
     def untidy(self, *, before: datetime, limit: int) -> Sequence[tuple[Job, Collection[str]]]:
         return tidying.untidy(self._tx, before=before, limit=limit)
 
-    def mark_tidy(self, job_ids: Collection[str]) -> None:
-        tidying.mark_tidy(self._tx, job_ids)
+    def mark_tidy(self, seen: Sequence[tuple[Job, Collection[str]]]) -> None:
+        tidying.mark_tidy(self._tx, seen)
+
+    def mark_untidy(self, job_id: str) -> None:
+        tidying.mark_untidy(self._tx, job_id)
 
     def queued_count(self, *, limit: int) -> int:
         some = select(jobs.c.id).where(IS_QUEUED).limit(limit).subquery()

@@ -75,6 +75,13 @@ def release(database: Database, wakeups: WakeUps, claim: Claim, *, count_attempt
     return released
 
 
+def disown(database: Database, claim: Claim) -> None:
+    """An attempt that no longer counts puts nothing more; what it has put after the job was tidied goes too."""
+    with database.begin() as uow:
+        uow.jobs.mark_untidy(claim.job.id)
+        uow.commit()
+
+
 def wake_for_more(database: Database, wakeups: WakeUps) -> None:
     """One wake-up if anything is queued: each finished task calls for the next."""
     with database.read() as uow:

@@ -75,7 +75,8 @@ def clear_uploads(database: Database, store: ObjectStore) -> int:
 def tidy(database: Database, store: ObjectStore, *, ended_for: timedelta) -> int:
     """Deletes what the attempts of ended jobs left in the store and nobody needs; returns the number of such jobs.
 
-    Every job is looked after once, some time after its end. Doing it twice, or by two processes, does no harm.
+    Every job is looked after some time after its end, and again when keys of it are dropped or a lost attempt comes
+    back. Doing it twice, or by two processes, does no harm.
     """
     with database.read() as uow:
         untidy = uow.jobs.untidy(before=uow.now() - ended_for, limit=_TIDIED)
@@ -86,7 +87,7 @@ def tidy(database: Database, store: ObjectStore, *, ended_for: timedelta) -> int
             store.delete(key)
     if untidy:
         with database.begin() as uow:
-            uow.jobs.mark_tidy([job.id for job, _ in untidy])
+            uow.jobs.mark_tidy(untidy)
             uow.commit()
     return len(untidy)
 

@@ -103,6 +103,28 @@ def test_what_a_store_kept_of_a_deleted_job_is_tidied_away(caller: Caller) -> No
     assert list(caller.store.list(job.folder)) == []
 
 
+@pytest.mark.parametrize("kept", ["alone", "shared"])
+def test_what_is_deleted_while_a_sweep_looks_is_tidied_by_the_next(caller: Caller, kept: str) -> None:
+    """Whoever deletes it dies before its objects are erased."""
+    job = caller.invert()
+    key = f"{job.folder}1/inversion"
+    caller.store.put(key, b"data", media_type="image/png")
+    claimed = claim(caller.database, model=caller.model.identity)
+    finish(caller.database, claimed, replace(SUCCESS, artifacts=(replace(ARTIFACT, key=key),)))
+    last = caller.invert() if kept == "shared" else job
+    if last is not job:
+        delete_job(caller.database, caller.store, "acme", job_id=job.id)
+    dying = HookedStore(caller.store, deleting=refuse)
+    looked = HookedStore(caller.store, reading=lambda _: delete_job(caller.database, dying, "acme", job_id=last.id))
+
+    tidy(caller.database, looked, ended_for=timedelta(0))
+    left = list(caller.store.list(job.folder))
+    tidy(caller.database, caller.store, ended_for=timedelta(0))
+
+    assert left == [key]
+    assert list(caller.store.list(job.folder)) == []
+
+
 def test_an_unfinished_job_is_not_deleted(caller: Caller) -> None:
     job = caller.invert()
 

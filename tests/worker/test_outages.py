@@ -1,6 +1,6 @@
 """What an attempt does while the object store or the database is away."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +15,7 @@ from tests.stack.fakes import CountingWakeUps, load
 from tests.stack.hooked import HookedStore, refuse
 from tests.stack.studio import steps_in
 from tests.stack.submitting import Caller
+from worker.heartbeat import Heartbeat
 from worker.tools import Tools
 from worker.working import work
 
@@ -90,6 +91,33 @@ def test_what_a_store_did_not_delete_is_tidied_away(tools: Tools, caller: Caller
     kept = {artifact.key for artifact in load(tools.database, job).artifacts}
     assert left > kept
     assert set(tools.store.list(job.folder)) == kept
+
+
+def test_a_resumed_attempt_waits_for_its_checkpoint(tools: Tools, caller: Caller, journal: Path) -> None:
+    job = caller.invert()
+    asked: list[str] = []
+    work(replace(tools, store=HookedStore(tools.store, keeping=_shut_down_at(tools, "checkpoint-2"))))
+
+    def give(name: str) -> None:
+        asked.append(name)
+        if len(asked) <= 2:
+            refuse(name)
+
+    again = Heartbeat(tools.database, lease_seconds=60, stall_seconds=600)
+    work(replace(tools, heartbeat=again, store=HookedStore(tools.store, reading=give)))
+
+    done = load(tools.database, job)
+    assert (done.state, done.attempt) == (JobState.SUCCEEDED, 1)
+    assert asked == ["checkpoint-3"] * 3
+    assert [int(step.split(":")[1]) for step in steps_in(journal)] == [1, 2, 3, 4, 5]
+
+
+def _shut_down_at(tools: Tools, checkpoint: str) -> Callable[[str], None]:
+    def keep(name: str) -> None:
+        if name == checkpoint:
+            tools.heartbeat.shut_down()
+
+    return keep
 
 
 def test_a_shutdown_uses_up_no_attempt_while_the_database_is_away(tools: Tools, caller: Caller) -> None:
