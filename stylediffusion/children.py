@@ -11,7 +11,7 @@ from typing import Final, final
 
 from core.domain.errors import Unavailable
 
-# A process that ends so soon after its start was not stopped by an accident of its work.
+# A process that ends so soon after its start was not stopped by an accident of its work: more likely it cannot start.
 _SETTLED_SECONDS: Final = 60.0
 _MOST_STARTS: Final = 4
 
@@ -29,7 +29,8 @@ class Child:
         self._command = [sys.executable, "-m", "stylediffusion", *arguments, "--with-parent"]
         self._environment = dict(environment)
         self._descriptors = tuple(descriptors)
-        self._early_ends = 0
+        self._early_ends = self._faults = 0
+        self._has_worked = False
         self._start_again_at: float | None = None
         self._start()
 
@@ -43,10 +44,14 @@ class Child:
             return
         if self._start_again_at is None:
             self._count_end()
-            self._start_again_at = time.monotonic() + self._early_ends - 1
+            self._start_again_at = time.monotonic() + min(self._early_ends, _MOST_STARTS) - 1
         if time.monotonic() >= self._start_again_at:
             self._let_go()
             self._start()
+
+    def trust(self) -> None:
+        """It has got to work once: what a signal ends from now on can start, and is started again without end."""
+        self._has_worked = True
 
     def ended(self) -> int | None:
         """The exit status, None while it runs."""
@@ -67,12 +72,16 @@ class Child:
         self._let_go()
 
     def _count_end(self) -> None:
-        lived_seconds = time.monotonic() - self._started_at
-        self._early_ends = 1 if lived_seconds > _SETTLED_SECONDS else self._early_ends + 1
-        if self._early_ends >= _MOST_STARTS:
+        status = self.ended() or 0
+        if time.monotonic() - self._started_at > _SETTLED_SECONDS:
+            self._early_ends = self._faults = 0
+        self._early_ends += 1
+        # A job may kill its worker (less than nothing is a signal), and its attempts come to an end by themselves.
+        self._faults += status >= 0 or not self._has_worked
+        if self._faults >= _MOST_STARTS:
             raise Unavailable(
-                f"The {self.name} has ended {self._early_ends} times in a row, last with status {self.ended()}; its "
-                "own words stand above."
+                f"The {self.name} has ended {self._faults} times in a row, last with status {status}; its own words "
+                "stand above."
             )
 
     def _let_go(self) -> None:

@@ -109,6 +109,8 @@ class Embedded:
             if time.monotonic() > give_up_at and not _answers(f"{self.url}/livez"):
                 raise Unavailable(f"The API does not answer within {_ANSWER_SECONDS:g} seconds.")
             time.sleep(0.1)
+        for child in self._children:
+            child.trust()
 
     def _prepare(self) -> str | None:
         """The first key where there is none; a worker of an earlier life is ready no more."""

@@ -150,6 +150,20 @@ def test_a_worker_killed_in_mid_inversion_is_replaced_and_the_job_completes_once
     assert done.metrics["unet_backwards"] < MEDIUM["timesteps"] * MEDIUM["inner_steps"]
 
 
+def test_a_worker_killed_again_and_again_does_not_end_the_service(service: Up) -> None:
+    killed = set[int]()
+    for _ in range(5):
+        wait_until(lambda: set(service.children("worker")) - killed, "a worker runs")
+        (worker,) = set(service.children("worker")) - killed
+        killed.add(worker)
+        os.kill(worker, signal.SIGKILL)
+
+    with service.client() as client:
+        done = client.wait(invert(client, learning_rate=0.03))
+
+    assert done.state == "succeeded"
+
+
 def test_what_a_stop_interrupts_goes_on_at_the_next_start(service: Up) -> None:
     with service.client() as client:
         job = invert(client, learning_rate=0.02)

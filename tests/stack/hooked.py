@@ -14,7 +14,7 @@ def refuse(_: str) -> None:
 
 @final
 class HookedStore:
-    """An object store that asks before it keeps or gives a checkpoint, deletes or lists; what that raises is its answer."""
+    """An object store that asks before it keeps or gives a checkpoint, deletes or lists; what that raises goes on."""
 
     def __init__(
         self,
