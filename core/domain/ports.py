@@ -89,6 +89,7 @@ class JobRepository(Protocol):
         """
         ...
 
+    def prefer(self, leader: Job) -> None: ...  # a held job: from now on a person waits for it
     def has_readers(self, job_id: str) -> bool:
         """True while unfinished edits need the artifacts of this inversion."""
         ...
@@ -149,13 +150,8 @@ class JobRepository(Protocol):
         """Jobs that ended before this moment and may have left objects behind; with each, the keys still in use."""
         ...
 
-    def mark_tidy(self, seen: Sequence[tuple[Job, Collection[str]]]) -> None:
-        """What `untidy` gave was cleared away; does nothing for a job of which other keys are in use by now."""
-        ...
-
-    def mark_untidy(self, job_id: str) -> None:
-        """An ended job is to be looked after once more."""
-        ...
+    def mark_tidy(self, seen: Sequence[tuple[Job, Collection[str]]]) -> None: ...  # passes over what has changed since
+    def mark_untidy(self, job_id: str) -> None: ...  # once it has ended
 
 
 class ImageRepository(Protocol):

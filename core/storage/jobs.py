@@ -68,6 +68,10 @@ class SqlJobs:
                 return to_job(row)
         return None
 
+    def prefer(self, leader: Job) -> None:
+        preferred = update(jobs).where(jobs.c.id == leader.id).values(job_class=JobClass.INTERACTIVE)
+        self._tx.connection.execute(preferred)
+
     def has_readers(self, job_id: str) -> bool:
         return endings.has_readers(self._tx, job_id)
 

@@ -9,7 +9,7 @@ from core.domain.catalogue import Model
 from core.domain.errors import NotFound
 from core.domain.ids import new_job_id
 from core.domain.inversion_specs import resolve_inversion
-from core.domain.job import Job, JobKind, JobState
+from core.domain.job import Job, JobClass, JobKind, JobState
 from core.domain.ports import Database, UnitOfWork, WakeUps
 from core.usecases.checks import check_prompt, prompt_warnings
 from core.usecases.idempotency import keep_with
@@ -50,12 +50,24 @@ def preview_inversion(database: Database, model: Model, *, order: Order, request
 
 
 def share_inversion(uow: UnitOfWork, job: Job) -> Job:
-    """Adds a drafted job to a unit of work that the caller commits; the items of one batch share one."""
+    """Adds a drafted job to a unit of work that the caller commits; the items of one batch share one.
+
+    A duplicate that a person waits for takes its leader along, out of the batch's line.
+    """
     leader = None if job.work_key is None else uow.jobs.find_leader(job.tenant, job.work_key)
     if leader is None:
         return uow.jobs.add(job)
-    same_batch = job.batch_id is not None and leader.batch_id == job.batch_id and job.retry_of is None
-    return leader if same_batch else uow.jobs.add(job.following(leader))
+    if leader.state is JobState.QUEUED and job.job_class is JobClass.INTERACTIVE:
+        uow.jobs.prefer(leader)
+    return leader if _is_shared(leader, job) else uow.jobs.add(job.following(leader))
+
+
+def _is_shared(leader: Job, job: Job) -> bool:
+    """Whether a drafted job need not be made; one that may end otherwise than its leader follows it and outlives it."""
+    if job.batch_id is None or job.batch_id != leader.batch_id or job.retry_of is not None:
+        return False
+    same_end = not leader.cancel_requested and leader.deadline_at == job.deadline_at
+    return leader.state is JobState.SUCCEEDED or same_end
 
 
 def draft_inversion(uow: UnitOfWork, model: Model, *, order: Order, request: InversionRequest) -> Job:

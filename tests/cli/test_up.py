@@ -153,7 +153,7 @@ def test_a_worker_killed_in_mid_inversion_is_replaced_and_the_job_completes_once
 def test_a_worker_killed_again_and_again_does_not_end_the_service(service: Up) -> None:
     killed = set[int]()
     for _ in range(5):
-        wait_until(lambda: set(service.children("worker")) - killed, "a worker runs")
+        wait_until(lambda: bool(set(service.children("worker")) - killed), "a worker runs")
         (worker,) = set(service.children("worker")) - killed
         killed.add(worker)
         os.kill(worker, signal.SIGKILL)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from core.domain.batch import BatchFilter, BatchState, ItemState
+from core.domain.batch import Batch, BatchFilter, BatchItem, BatchState, ItemState
 from core.domain.errors import ErrorCode, NotFound
 from core.domain.job import Job, JobClass, JobKind, JobState
 from core.domain.ports import Claim, JobFilter, Outcome
@@ -97,6 +97,89 @@ def test_items_with_equal_images_share_one_inversion(caller: Caller) -> None:
     assert [job.kind for job in jobs].count(JobKind.INVERSION) == 1
     assert len(jobs) == 6
     assert list_jobs(caller.database, JobFilter(tenant="acme", batch_id="bat_other")) == []
+
+
+def test_a_retried_item_outlives_the_inversion_of_its_batch_that_is_being_canceled(caller: Caller) -> None:
+    image = caller.image()
+    batch = send(caller, [item(0, image, inversion="inv_none"), item(1, image)])
+    tend(caller, batch)
+    running = _claimed(caller)
+    cancel(caller.database, running.job)
+
+    edit = _repeat_as(caller, batch, item(0, image))
+    finish(caller.database, running, Outcome(state=JobState.CANCELED))
+
+    assert edit.depends_on not in {None, running.job.id}
+    assert [job.id for job in _work_off(caller)] == [edit.depends_on, edit.id]
+
+
+def test_a_retried_item_does_not_end_with_its_batch_s_old_deadline(caller: Caller) -> None:
+    image = caller.image()
+    bad = item(0, image, inversion="inv_none")
+    batch = send(caller, [bad, item(1, image)], expires_in_seconds=3600)
+    tend(caller, batch)
+    (inversion,) = list_jobs(caller.database, JobFilter(tenant="acme", kind=JobKind.INVERSION))
+
+    edit = _repeat_as(caller, batch, item(0, image))
+
+    own = next(job for job in list_jobs(caller.database, JobFilter(tenant="acme")) if job.id == edit.depends_on)
+    assert own.leader == inversion.id
+    assert own.deadline_at == edit.deadline_at == read(caller, batch).deadline_at
+    assert own.deadline_at != inversion.deadline_at
+
+
+def test_a_retried_item_shares_the_finished_inversion_of_its_batch(caller: Caller) -> None:
+    image = caller.image()
+    bad = item(0, image, inversion="inv_none")
+    batch = send(caller, [bad, item(1, image)], expires_in_seconds=3600)
+    tend(caller, batch)
+    inversion = _work(caller)
+
+    edit = _repeat_as(caller, batch, item(0, image))
+
+    assert inversion is not None
+    assert edit.depends_on == inversion.id
+
+
+def test_items_started_at_different_times_share_one_inversion_until_their_deadline(caller: Caller) -> None:
+    image = caller.image()
+    items = [item(number, image, seed=number) for number in range(25)]  # in two commits
+    batch = send(caller, items, expires_in_seconds=86_399.123457)
+    tend_batches(caller.database, caller.wakeups, caller.model)
+
+    assert len(list_jobs(caller.database, JobFilter(tenant="acme", kind=JobKind.INVERSION))) == 1
+    assert read(caller, batch).unstarted == 0
+
+
+def test_a_person_who_waits_for_a_batch_s_inversion_takes_it_out_of_the_batch_s_line(caller: Caller) -> None:
+    batch = send(caller, [item(0, caller.image(1)), item(1, caller.image(2))])
+    tend(caller, batch)
+    single = caller.invert(shade=2)
+    edits = list_jobs(caller.database, JobFilter(tenant="acme", kind=JobKind.EDIT))
+
+    first = _claimed(caller).job
+
+    assert (first.id, first.job_class) == (single.leader, JobClass.INTERACTIVE)
+    assert {job.job_class for job in edits} == {JobClass.BATCH}
+
+
+def test_a_batch_s_duplicate_leaves_its_leader_in_its_line(caller: Caller) -> None:
+    image = caller.image()
+    tend(caller, send(caller, [item(0, image)]))
+    tend(caller, send(caller, [item(0, image)]))
+
+    assert _claimed(caller).job.job_class is JobClass.BATCH
+
+
+def _repeat_as(caller: Caller, batch: Batch, changed: BatchItem) -> Job:
+    """Tries an item again that was at fault and is not any more; its edit."""
+    retry_failed(caller.database, "acme", batch.id)
+    with caller.database.begin() as uow:
+        uow.batches.amend(batch, [changed])
+        uow.commit()
+    tend(caller, batch)
+    jobs = list_jobs(caller.database, JobFilter(tenant="acme", batch_id=batch.id, kind=JobKind.EDIT))
+    return next(job for job in jobs if job.batch_item == changed.number)
 
 
 def test_a_batch_that_was_accepted_by_a_process_killed_at_once_is_done_all_the_same(
