@@ -32,7 +32,9 @@ def cancels_are_heeded(evidence: Evidence) -> Verdict:
         allowed = _prompt_seconds(evidence, asked)
         seconds.append(took)
         if took > allowed:
-            broken.append(f"{job_id} has {end.state} {took:.1f} s after it was to be canceled, allowed {allowed:.1f} s")
+            broken.append(
+                f"{job_id} ended as {end.state} {took:.1f} s after it was to be canceled, allowed {allowed:.1f} s"
+            )
     seen = f"{waited} never started, {len(seconds)} ran and ended {median(seconds or [0]):.1f} s later (median), "
     seen += f"{max(seconds, default=0):.1f} s at most, without the time in which database or object store were broken"
     return Verdict("P8 cancels", seen, broken)
@@ -50,7 +52,9 @@ def deadlines_are_kept(evidence: Evidence) -> Verdict:
         elif end is not None:
             late.append(_seconds(evidence, job["deadline_at"].timestamp(), end.at.timestamp()))
             if late[-1] > allowed:
-                broken.append(f"{job_id} has {end.state} {late[-1]:.1f} s after its deadline, allowed {allowed:.1f} s")
+                broken.append(
+                    f"{job_id} ended as {end.state} {late[-1]:.1f} s after its deadline, allowed {allowed:.1f} s"
+                )
     seen = f"{len(late)} jobs, the last of them {max(late, default=0):.1f} s after its deadline"
     return Verdict("P8 deadlines", seen, broken)
 
