@@ -35,6 +35,7 @@ _TICK_SECONDS = 0.1
 _UNASKED = 0.02  # chance per look that a caller asks all the same while Redis is away, so that this is seen
 _SENT = 0.5  # chance that it sends its story then, rather than looking at `/readyz`
 _LOOK_SECONDS = 1.0
+_FIRST_DEED_SECONDS = 60.0  # by then a worker is ready, or never will be
 _TELL_SECONDS = 15.0
 
 
@@ -66,7 +67,8 @@ class Run:
         self._window = min(_MOST_WAITING, order.jobs // 4)
         self._looked_at = self._said_at = 0.0
         self._over = False
-        self._ends_at = time.monotonic() + order.seconds
+        self._began_at = time.monotonic()
+        self._ends_at = self._began_at + order.seconds
         self.monkey = Monkey(stack, ledger, Random(order.seed + 1), calm=order.calm)
 
     def play(self) -> Evidence:
@@ -93,7 +95,7 @@ class Run:
         with ThreadPoolExecutor(_CALLERS) as pool:
             told = [pool.submit(self._tell, tellers[story.number % len(tellers)], story) for story in stories]
             try:
-                while not all(one.done() for one in told):
+                while not all(one.done() for one in told) or self._is_unharmed():
                     self._tick()
                     self.monkey.act()
             finally:
@@ -111,6 +113,14 @@ class Run:
             time.sleep(_TICK_SECONDS)
         if time.monotonic() < self._ends_at:
             teller.tell(story)
+
+    def _is_unharmed(self) -> bool:
+        """Whether nothing is broken yet, though there is work: a short run is told before the first worker is ready."""
+        if self.monkey.deeds or time.monotonic() > self._began_at + _FIRST_DEED_SECONDS:
+            return False
+        with suppress(SQLAlchemyError):
+            return count_unfinished(self._stack.database.engine) > 0
+        return True
 
     def _come_to_rest(self) -> None:
         """Returns when all is done, or when nothing has moved for longer than any repair takes."""
