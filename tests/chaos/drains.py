@@ -23,6 +23,7 @@ class Handover:
 
     job_id: str
     fault: str | None = None
+    excused: bool = False  # the fault is that of servers, which were away
     seconds: float | None = None  # None where it needed no other attempt
     answered: float = 0.0  # the same without the time in which the database was stopped
 
@@ -34,6 +35,7 @@ def drained_workers_hand_over(evidence: Evidence) -> Verdict:
     waits = sorted(one.seconds for one in found if one.seconds is not None)
     p99 = percentile(sorted(one.answered for one in found if one.seconds is not None), 0.99)
     seen = f"{len(drains)} workers drained, which held {len(found)} jobs; {len(waits)} handed over, "
+    seen += f"{sum(one.excused for one in found)} could not be while servers were away, "
     seen += f"p99 {percentile(waits, 0.99):.1f} s, without the time in which the database was stopped {p99:.1f} s, "
     seen += f"allowed {_ALLOWED_SECONDS:g} s"
     broken = [f"{one.job_id} {one.fault}" for one in found if one.fault is not None]
@@ -77,7 +79,9 @@ def _judged(evidence: Evidence, drain: Deed, later: Sequence[Change]) -> Handove
     end = _left(later)
     job_id = later[0].job_id
     if end is None or end.state != JobState.QUEUED or end.attempt >= later[0].attempt:
-        return Handover(job_id=job_id, fault=_fault(evidence, drain, later))
+        fault = _fault(later)
+        excused = fault is not None and _is_excused(evidence, drain, later)
+        return Handover(job_id=job_id, fault=None if excused else fault, excused=excused)
     again = next((one for one in later[1:] if claims(one)), None)
     if again is None:
         return Handover(job_id=job_id)
@@ -87,17 +91,20 @@ def _judged(evidence: Evidence, drain: Deed, later: Sequence[Change]) -> Handove
     return Handover(job_id=job_id, seconds=seconds, answered=seconds - away)
 
 
-def _fault(evidence: Evidence, drain: Deed, later: Sequence[Change]) -> str | None:
-    """Of an attempt that was not given back as it should be; None where it had ended first, or could not be."""
+def _fault(later: Sequence[Change]) -> str | None:
+    """Of an attempt that was not given back as it should be; None where it had ended first."""
     end = _left(later)
     if end is None:
         return "was never handed over"
-    if end.state != JobState.QUEUED and not has_lapsed(end):
-        return None
-    beats = [one.at.timestamp() for one in later if one.at.timestamp() <= drain.at]
-    silent = bool(beats) and drain.at - beats[-1] > evidence.pace.lease / 2
-    if silent or broken_seconds(evidence, {POSTGRES_STOPPED, STORM}, drain.at, drain.at + _DRAIN_SECONDS) > 0:
-        return None
     if has_lapsed(end):
         return "was not handed over until its lease had passed"
-    return "has used up an attempt at its handing over"
+    return None if end.state != JobState.QUEUED else "has used up an attempt at its handing over"
+
+
+def _is_excused(evidence: Evidence, drain: Deed, later: Sequence[Change]) -> bool:
+    if _left(later) is None:
+        return False
+    beats = [one.at.timestamp() for one in later if one.at.timestamp() <= drain.at]
+    if beats and drain.at - beats[-1] > evidence.pace.lease / 2:
+        return True  # the worker could not even beat for it
+    return broken_seconds(evidence, {POSTGRES_STOPPED, STORM}, drain.at, drain.at + _DRAIN_SECONDS) > 0
