@@ -56,12 +56,14 @@ class CeleryWakeUps:
         """Raises Unavailable when the broker does not answer."""
         try:
             with self._app.connection_for_write() as connection:
-                connection.ensure_connection(max_retries=1, timeout=2)
+                connection.ensure_connection(max_retries=0)
         except (OperationalError, OSError) as error:
             raise Unavailable("The message broker does not answer; jobs are accepted and start later.") from error
 
     def _send(self, count: int) -> None:
         with self._app.producer_pool.acquire(block=True) as producer:
+            # Once: left to itself kombu tries for six seconds, in which a request is not answered.
+            producer.connection.ensure_connection(max_retries=0)
             waiting = _depth(producer.connection)
             if waiting + count > _LEAST:
                 self._count_again()

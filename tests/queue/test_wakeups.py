@@ -94,7 +94,11 @@ def test_a_broker_that_is_there_answers(app: Celery) -> None:
     _wakeups(app).ping()
 
 
-def test_a_dead_broker_fails_no_request_and_holds_none_up(redis_url: str, redis_server: Redis) -> None:
+@pytest.mark.parametrize("pause_seconds", [0, 5])
+def test_a_dead_broker_fails_no_request_and_holds_none_up(
+    redis_url: str, redis_server: Redis, monkeypatch: pytest.MonkeyPatch, pause_seconds: float
+) -> None:
+    monkeypatch.setattr("core.queue.wakeups._PAUSE_SECONDS", pause_seconds)
     app = make_app(Settings(redis_url=SecretStr(redis_url)))
     wakeups = _wakeups(app)
     wakeups.send()
