@@ -79,9 +79,8 @@ class ModelStudio:
         square, _ = fit_square(original, self.backbone.resolution, fit=fit)
         source = self.backbone.vocabulary.parse(prompt)
         subject = self.encode(square, source)
-        state = None if resume is None else load(resume)
         schedule = self.backbone.schedule(spec.timesteps)
-        solver = invert(spec, subject, schedule, seed=seed, resume=state)
+        solver = invert(spec, subject, schedule, seed=seed, resume=_state(resume))
         (inversion,), metrics = self._run([solver], observe, check=check)
         header = Header(prompt=prompt, spec=spec, fit=fit, model=self.model.name, revision=self.model.revision)
         result = InversionResult(
@@ -120,10 +119,9 @@ class ModelStudio:
         subject = self._subject(held, header, target_prompt, spec=spec, mask=mask)
         if isinstance(spec, StyleTransferSpec):
             subject = self._of_content(subject, original, spec.content_prompt, fit=header.fit)
-        state = None if resume is None else load(resume)
         schedule = self.backbone.schedule(header.spec.timesteps)
         chosen = candidates(spec, header.spec, seed=seed, variety=variety)
-        solvers = [edit(one.spec, subject, schedule, seed=one.seed, resume=state) for one in chosen]
+        solvers = [edit(one.spec, subject, schedule, seed=one.seed, resume=_state(resume)) for one in chosen]
         edited, metrics = self._run(solvers, observe, check=check)
         inside = None if mask is None or spec.region is None else mask ^ spec.region.keep
         given = EditInput(original=original, subject=subject, header=header, inside=inside)
@@ -202,6 +200,10 @@ def _mask(region: Region | None, images: Mapping[str, bytes]) -> Plane | None:
     if region is None or region.image_id is None:
         return None
     return white(read_image(images[region.image_id]))
+
+
+def _state(resume: bytes | None) -> requests.Tensors | None:
+    return None if resume is None else load(resume)
 
 
 def _contiguous(tensors: requests.Tensors) -> requests.Tensors:
