@@ -62,8 +62,6 @@ class CeleryWakeUps:
 
     def _send(self, count: int) -> None:
         with self._app.producer_pool.acquire(block=True) as producer:
-            # Once: left to itself kombu tries for six seconds, in which a request is not answered.
-            producer.connection.ensure_connection(max_retries=0)
             waiting = _depth(producer.connection)
             if waiting + count > _LEAST:
                 self._count_again()
@@ -79,5 +77,7 @@ class CeleryWakeUps:
 
 
 def _depth(connection: Any) -> int:
+    # Once: left to itself kombu tries for six seconds, in which a request is not answered.
+    connection.ensure_connection(max_retries=0)
     count: int = connection.default_channel.queue_declare(queue=QUEUE).message_count
     return count
