@@ -68,6 +68,8 @@ class Memory:
             self._queue(job)
             return
         job.state, job.leader = JobState.WAITING, root
+        if self.jobs[root].state is JobState.QUEUED and job.job_class is JobClass.INTERACTIVE:
+            self.jobs[root].job_class = JobClass.INTERACTIVE
         if self.jobs[root].state is JobState.SUCCEEDED:
             self._share(job, next(one.result for one in self._group(root) if one.result is not None))
 
