@@ -31,7 +31,7 @@ from tests.servers.s3 import S3
     default=Defect.NONE.value,
     help="What is wrong on purpose.",
 )
-@click.option("--calm", type=click.FloatRange(1), default=1, show_default=True, help="Multiplies the monkey's pauses.")
+@click.option("--calm", type=click.FloatRange(1), default=2, show_default=True, help="Multiplies the monkey's pauses.")
 @click.option("--minutes", type=click.FloatRange(0), default=math.inf, help="After which no more is sent.")
 @click.option("--default-pace", is_flag=True, help="The service's own timings instead of a tenth of them.")
 def main(*, jobs: int, seed: int, database: str, defect: str, calm: float, minutes: float, default_pace: bool) -> None:
