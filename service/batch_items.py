@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 from core.domain.batch import BatchItem, ItemError, ItemState
-from core.domain.errors import AppError, ErrorCode, FieldError, InputError, Unavailable
+from core.domain.errors import AppError, ErrorCode, FieldError, InputError, Unavailable, point
 from core.usecases.requests import EditRequest
-from service.documents import point
 from service.failures import validated
 from service.schemas import batch_requests
 from service.schemas.batch_requests import BatchDefaults

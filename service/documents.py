@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import pydantic_core
 
-from core.domain.errors import AppError, ErrorCode, FieldError, InputError
+from core.domain.errors import AppError, ErrorCode, FieldError, InputError, point
 
 MAX_DEPTH = 32
 MAX_VALUES = 2000
@@ -52,11 +52,6 @@ def check_document(content: Any, *, root: str = "") -> None:
         if not level:
             return
     raise _fault(root, f"must not be nested more than {MAX_DEPTH} deep", max_depth=MAX_DEPTH)
-
-
-def point(parent: str, part: int | str) -> str:
-    """The JSON pointer (RFC 6901) to a part of what another points to."""
-    return f"{parent}/{str(part).replace('~', '~0').replace('/', '~1')}"
 
 
 def _within(pointer: str, value: Any) -> Iterator[_Place]:

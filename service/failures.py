@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
-from core.domain.errors import AppError, ErrorCode, FieldError, InputError, NotFound
-from service.documents import check_document, point
+from core.domain.errors import AppError, ErrorCode, FieldError, InputError, NotFound, point
+from service.documents import check_document
 from service.problems import render
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -60,6 +60,11 @@ class FieldError:
     detail: str
 
 
+def point(parent: str, part: int | str) -> str:
+    """The JSON pointer (RFC 6901) to a part of what another points to."""
+    return f"{parent}/{str(part).replace('~', '~0').replace('/', '~1')}"
+
+
 class AppError(Exception):
     """A failure with a stable code and a sentence for the caller.
 

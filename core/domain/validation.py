@@ -1,11 +1,12 @@
 """From pydantic's faults to ours."""
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.domain.errors import ErrorCode, FieldError, InputError
+from core.domain.errors import ErrorCode, FieldError, InputError, point
 
 Valid = TypeVar("Valid")
 
@@ -28,5 +29,5 @@ def validate(adapter: TypeAdapter[Valid], parameters: Mapping[str, Any], *, what
 
 def _field_error(location: tuple[int | str, ...], message: str) -> FieldError:
     # The first part is the union's tag and "[key]" marks a fault in a name: neither is a place in the document.
-    parts = ["parameters", *(str(part) for part in location[1:] if part != "[key]")]
-    return FieldError("".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts), message)
+    parts = (part for part in location[1:] if part != "[key]")
+    return FieldError(reduce(point, parts, "/parameters"), message)

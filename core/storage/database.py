@@ -31,7 +31,7 @@ _REST_SECONDS = 10.0
 # costs more than the query.
 _KEPT_CONNECTIONS = 16
 _MORE_CONNECTIONS = 24
-_FREE_WITHIN_SECONDS = 30.0
+_FREE_WITHIN_SECONDS = 30.0  # then whoever waits for a connection is told to come again
 # A server that is gone without a word is given up after so long, and not when the kernel gives up, hours later.
 _SILENCE = {
     "connect_timeout": 5,

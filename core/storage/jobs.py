@@ -170,7 +170,7 @@ def _conditions(query: JobFilter) -> list[ColumnElement[bool]]:
 def _labelled(metadata: Sequence[tuple[str, str]], *, postgres: bool) -> list[ColumnElement[bool]]:
     if postgres:  # as a document in a document, which an index answers
         return [type_coerce(jobs.c.metadata, JSONB).contains({key: value}) for key, value in metadata]
-    # As rows: a path would compare the key with the text as it is kept, where "é" is written \\u00e9.
+    # As rows: a path would compare the key with the text as it is kept, where "é" is written \u00e9.
     return [_pair(key, value) for key, value in metadata]
 
 

@@ -8,16 +8,14 @@ from core.domain.edit_parts import EditMethod
 from core.domain.specs import NotBool, Output
 from core.domain.variants import MOST_RESULTS
 from core.usecases.batches import MAX_ITEMS
-from service.schemas.fields import Body, Identifier, Metadata, NoNul, Parameters, PromptText, SeedField
+from service.schemas.fields import Body, Identifier, Metadata, Parameters, PromptText, SeedField
 from service.schemas.requests import ImageInput, InversionChoice
 from service.schemas.webhooks import JobWebhook
 
 _LONGEST_SECONDS = 30 * 86_400  # as long as artifacts are kept
-_Name = Annotated[str, Field(min_length=1, max_length=64), NoNul]
-Template = Annotated[str, Field(min_length=1, max_length=2000, examples=["a photo of a {product} on a table"]), NoNul]
-Values = Annotated[
-    dict[_Name, Annotated[str, Field(max_length=500), NoNul]], Field(default_factory=dict, max_length=32)
-]
+_Name = Annotated[str, Field(min_length=1, max_length=64)]
+Template = Annotated[str, Field(min_length=1, max_length=2000, examples=["a photo of a {product} on a table"])]
+Values = Annotated[dict[_Name, Annotated[str, Field(max_length=500)]], Field(default_factory=dict, max_length=32)]
 
 
 class EditFields(Body):

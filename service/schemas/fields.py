@@ -43,17 +43,16 @@ def _to_utc(moment: datetime) -> datetime:
         raise ValueError("must lie in the years 1 to 9999 in UTC") from error
 
 
-# Always the last of an annotation: bounds that follow a validator are not published as JSON Schema's keywords.
+# Of queries and paths; bodies are looked through as a whole. Always the last of an annotation: bounds that follow a
+# validator are not published as JSON Schema's keywords.
 NoNul = AfterValidator(_refuse_nul)
-PromptText = Annotated[
-    str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS, examples=["a red circle on grass"]), NoNul
-]
+PromptText = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS, examples=["a red circle on grass"])]
 Base64 = Annotated[bytes, BeforeValidator(_decode), WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
 Moment = Annotated[AwareDatetime, AfterValidator(_to_utc)]
-Identifier = Annotated[str, Field(max_length=64), NoNul]
+Identifier = Annotated[str, Field(max_length=64)]
 MetadataValue = Annotated[str, Field(max_length=512), NoNul]
 Metadata = Annotated[
-    dict[Annotated[str, Field(min_length=1, max_length=64), NoNul], MetadataValue],
+    dict[Annotated[str, Field(min_length=1, max_length=64)], MetadataValue],
     Field(
         default_factory=dict,
         max_length=MAX_METADATA_PAIRS,

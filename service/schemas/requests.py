@@ -9,7 +9,7 @@ from core.domain.inversion_specs import InversionMethod
 from core.domain.specs import Fit, NotBool, Output
 from core.domain.variants import MOST_RESULTS
 from core.usecases.requests import EditRequest, InversionRequest
-from service.schemas.fields import Base64, Body, Identifier, Metadata, NoNul, Parameters, PromptText, SeedField
+from service.schemas.fields import Base64, Body, Identifier, Metadata, Parameters, PromptText, SeedField
 from service.schemas.webhooks import JobWebhook
 
 
@@ -27,7 +27,7 @@ class ImageSource(Body):
 
     base64: Base64 = b""
     upload_id: Identifier = Field("", description="Of POST /uploads, once the image was sent there.")
-    url: Annotated[str, Field(description="https; only for tenants that may name URLs."), NoNul] = ""
+    url: Annotated[str, Field(description="https; only for tenants that may name URLs.")] = ""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:

@@ -11,15 +11,15 @@ from core.domain.access import ApiKey
 from core.domain.tenants import Tenant, Usage
 from core.usecases.keys import CALLER_SCOPES, Scope
 from core.usecases.limits import Limits
-from service.schemas.fields import Body, NoNul
+from service.schemas.fields import Body
 
 
 @final
 class CreateKey(Body):
     """A key for a tenant; its first key makes the tenant."""
 
-    tenant: Annotated[str, Field(min_length=1, max_length=63, examples=["acme"]), NoNul]
-    name: Annotated[str, Field(max_length=200, description="What you call it."), NoNul] = ""
+    tenant: Annotated[str, Field(min_length=1, max_length=63, examples=["acme"])]
+    name: Annotated[str, Field(max_length=200, description="What you call it.")] = ""
     scopes: frozenset[Scope] = Field(CALLER_SCOPES, min_length=1, description="Left out, all but admin.")
     days: float | None = Field(None, gt=0, le=36_500, description="Until it expires; left out, it does not.")
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Self, final
 from pydantic import BaseModel, Field
 
 from core.domain.webhooks import Delivery, DeliveryState, Endpoint, WebhookEvent
-from service.schemas.fields import Body, NoNul
+from service.schemas.fields import Body
 
-Url = Annotated[str, Field(min_length=1, max_length=2048, examples=["https://example.com/hook"]), NoNul]
+Url = Annotated[str, Field(min_length=1, max_length=2048, examples=["https://example.com/hook"])]
 _Events = Annotated[
     frozenset[WebhookEvent],
     Field(default_factory=lambda: frozenset(WebhookEvent), min_length=1, description="Left out, all of them."),

@@ -144,16 +144,23 @@ class _Altered:
         self._commit(self._uow, self.jobs.added)
 
 
-@final
-class _Noticing:
-    """Notices whether a job is added."""
+class _Jobs:
+    """Another repository of jobs, but for what is wrong with this one."""
 
-    def __init__(self, jobs: Any) -> None:
+    def __init__(self, jobs: JobRepository) -> None:
         self._jobs = jobs
-        self.added = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._jobs, name)
+
+
+@final
+class _Noticing(_Jobs):
+    """Notices whether a job is added."""
+
+    def __init__(self, jobs: JobRepository) -> None:
+        super().__init__(jobs)
+        self.added = False
 
     def add(self, job: Job) -> Job:
         self.added = True
@@ -161,14 +168,8 @@ class _Noticing:
 
 
 @final
-class _Unfenced:
+class _Unfenced(_Jobs):
     """Takes every writer for the one who holds the lease."""
-
-    def __init__(self, jobs: JobRepository) -> None:
-        self._jobs = jobs
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._jobs, name)
 
     def beat(self, claim: Claim, progress: Progress, *, lease_seconds: float) -> Beat:
         return self._jobs.beat(self._holder(claim), progress, lease_seconds=lease_seconds)
@@ -191,28 +192,16 @@ class _Unfenced:
 
 
 @final
-class _Unswept:
+class _Unswept(_Jobs):
     """Lets expired leases be."""
-
-    def __init__(self, jobs: JobRepository) -> None:
-        self._jobs = jobs
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._jobs, name)
 
     def expire_leases(self, *, limit: int) -> int:
         return 0
 
 
 @final
-class _Deaf:
+class _Deaf(_Jobs):
     """Never tells a worker that somebody wants a job to stop."""
-
-    def __init__(self, jobs: JobRepository) -> None:
-        self._jobs = jobs
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._jobs, name)
 
     def beat(self, claim: Claim, progress: Progress, *, lease_seconds: float) -> Beat:
         return replace(self._jobs.beat(claim, progress, lease_seconds=lease_seconds), cancel_requested=False)
