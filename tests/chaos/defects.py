@@ -164,7 +164,7 @@ class _Noticing(_Jobs):
 
     def add(self, job: Job) -> Job:
         self.added = True
-        return cast(Job, self._jobs.add(job))
+        return self._jobs.add(job)
 
 
 @final
