@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, final
 
@@ -69,7 +70,7 @@ def submit_once(call: Call, fingerprint: str, submit: Callable[[Remember[Job] | 
     Raises:
         AppError: IDEMPOTENCY_MISMATCH or IDEMPOTENCY_IN_FLIGHT.
     """
-    remember = remembering(call, fingerprint, status=202, show=JobView.of)
+    remember: Remember[Job] | None = remembering(call, fingerprint, lambda job: (HTTPStatus.ACCEPTED, JobView.of(job)))
 
     def again(kept: IdempotencyRecord) -> Response:
         if not call.wish.wait_seconds:
@@ -95,8 +96,32 @@ def make_once(
     """
 
     def answer() -> Response:
-        made, told_once = make(remembering(call, fingerprint, status=status, show=show))
+        made, told_once = make(remembering(call, fingerprint, lambda made: (status, show(made))))
         return JSONResponse({**show(made).model_dump(mode="json"), **told_once}, status)
+
+    return once(call, fingerprint, answer)
+
+
+def stop_once(
+    call: Call,
+    fingerprint: str,
+    stop: Callable[[Remember[tuple[Made, bool]] | None], tuple[Made, bool]],
+    *,
+    show: Callable[[Made], BaseModel],
+) -> Response:
+    """202 with what `stop` has stopped, 200 where it had ended before; or the first answer to it again.
+
+    Raises:
+        AppError: IDEMPOTENCY_MISMATCH or IDEMPOTENCY_IN_FLIGHT.
+    """
+
+    def tell(stopped: tuple[Made, bool]) -> tuple[int, BaseModel]:
+        made, was_there_to_be_stopped = stopped
+        return HTTPStatus.ACCEPTED if was_there_to_be_stopped else HTTPStatus.OK, show(made)
+
+    def answer() -> Response:
+        status, shown = tell(stop(remembering(call, fingerprint, tell)))
+        return JSONResponse(shown.model_dump(mode="json"), status)
 
     return once(call, fingerprint, answer)
 
@@ -144,13 +169,12 @@ def answer_once(call: Call, fingerprint: str, *, status: int, shown: BaseModel) 
     return JSONResponse(body, status)
 
 
-def remembering(
-    call: Call, fingerprint: str, *, status: int, show: Callable[[Made], BaseModel]
-) -> Remember[Made] | None:
+def remembering(call: Call, fingerprint: str, tell: Callable[[Made], tuple[int, BaseModel]]) -> Remember[Made] | None:
     """Makes the record of the answer to this call, for the next with its key; None where it has none."""
 
     def remember(made: Made) -> IdempotencyRecord:
-        return _record(call, fingerprint, status=status, body=show(made).model_dump(mode="json"))
+        status, shown = tell(made)
+        return _record(call, fingerprint, status=status, body=shown.model_dump(mode="json"))
 
     return None if call.wish.idempotency_key is None else remember
 

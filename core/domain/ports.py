@@ -118,8 +118,8 @@ class JobRepository(Protocol):
         """Back to the queue, e.g. on shutdown; a job whose caller has asked to cancel it ends instead."""
         ...
 
-    def request_cancel(self, tenant: str, job_id: str) -> Job | None:
-        """Waiting and queued jobs end at once, a running one is asked to; None when there is no such job."""
+    def request_cancel(self, held: Job) -> Job:
+        """Waiting and queued jobs end at once, a running one is asked to, a final one stays as it is."""
         ...
 
     def delete(self, tenant: str, job_id: str) -> Sequence[str]:

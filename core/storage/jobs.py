@@ -107,9 +107,8 @@ class SqlJobs:
             endings.cancel(self._tx, job)
         return job is not None
 
-    def request_cancel(self, tenant: str, job_id: str) -> Job | None:
-        job = self.hold(tenant, job_id)
-        return None if job is None else endings.request_cancel(self._tx, job)
+    def request_cancel(self, held: Job) -> Job:
+        return endings.request_cancel(self._tx, held)
 
     def delete(self, tenant: str, job_id: str) -> Sequence[str]:
         job = self.hold(tenant, job_id)

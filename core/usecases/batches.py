@@ -85,18 +85,26 @@ def list_batches(database: Database, query: BatchFilter) -> Sequence[Batch]:
         return uow.batches.list(query)
 
 
-def cancel_batch(database: Database, tenant: str, batch_id: str) -> Batch:
+def cancel_batch(
+    database: Database, tenant: str, batch_id: str, *, remember: Remember[tuple[Batch, bool]] | None = None
+) -> tuple[Batch, bool]:
     """Nothing of it starts any more, and what runs stops soon; one that has ended stays as it is.
+
+    Returns:
+        The batch, and whether it was there to be stopped.
 
     Raises:
         NotFound: there is none with this id.
+        Conflict: IDEMPOTENCY_IN_FLIGHT.
     """
     with database.begin() as uow:
         batch = _found(uow.batches.hold(tenant, batch_id), batch_id)
-        if batch.state is not BatchState.ENDED:
+        unfinished = batch.state is not BatchState.ENDED
+        if unfinished:
             batch = stop_batch(uow, batch)
-            uow.commit()
-    return batch
+        keep_with(uow, (batch, unfinished), remember)
+        uow.commit()
+    return batch, unfinished
 
 
 def stop_batch(uow: UnitOfWork, batch: Batch, *, reason: str = _CANCELED) -> Batch:

@@ -11,6 +11,7 @@ from core.domain.ports import Database, JobFilter, ObjectStore, WakeUps
 from core.domain.specs import Fit, Output
 from core.domain.variants import Variety
 from core.usecases.edits import submit_edit
+from core.usecases.idempotency import Remember, keep_with
 from core.usecases.inversions import submit_inversion
 from core.usecases.requests import EditRequest, InversionRequest, Order
 from core.usecases.sweep import erase
@@ -51,19 +52,33 @@ def get_artifact(database: Database, tenant: str, job_id: str, *, name: str) -> 
     raise NotFound(f'The job {job_id} has no artifact "{name}".')
 
 
-def cancel_job(database: Database, wakeups: WakeUps, tenant: str, *, job_id: str, kind: JobKind | None = None) -> Job:
+def cancel_job(
+    database: Database,
+    wakeups: WakeUps,
+    tenant: str,
+    *,
+    job_id: str,
+    kind: JobKind | None = None,
+    remember: Remember[tuple[Job, bool]] | None = None,
+) -> tuple[Job, bool]:
     """Waiting and queued jobs end at once, a running one within two calls of the model; a final one stays as it is.
+
+    Returns:
+        The job, and whether it was there to be stopped.
 
     Raises:
         NotFound: there is none with this id, or it is of another kind.
+        Conflict: IDEMPOTENCY_IN_FLIGHT.
     """
-    get_job(database, tenant, job_id, kind=kind)
     with database.begin() as uow:
-        job = _found(uow.jobs.request_cancel(tenant, job_id), job_id, kind)
+        before = _found(uow.jobs.hold(tenant, job_id), job_id, kind)
+        job = uow.jobs.request_cancel(before)
+        stopped = job, not before.state.final
+        keep_with(uow, stopped, remember)
         uow.commit()
     if job.kind is JobKind.INVERSION and job.state is JobState.CANCELED:
         wakeups.send()  # a duplicate may have taken its place in the queue
-    return job
+    return stopped
 
 
 def delete_job(

@@ -26,7 +26,7 @@ from core.usecases.idempotency import Remember
 from core.usecases.images import check_image_url
 from core.usecases.tending import tend_batch
 from core.usecases.uploads import read_lines
-from service.answers import answer_once, make_once, once, remembering
+from service.answers import make_once, once, remembering, stop_once
 from service.batch_bodies import JSON_LINES, BatchBody, parse_batch, read_batch
 from service.batch_items import Preparing
 from service.bodies import fingerprint
@@ -116,16 +116,13 @@ def cancel(*, call: PostingBatches, batch_id: BatchId) -> Response:
 
     One that has ended stays as it is (200). An inversion that other edits need goes on for them.
     """
-    asked = fingerprint(call.request)
 
-    def answer() -> Response:
-        before = get_batch(call.ports.database, call.tenant, batch_id)
-        batch = cancel_batch(call.ports.database, call.tenant, batch_id)
+    def stop(remember: Remember[tuple[Batch, bool]] | None) -> tuple[Batch, bool]:
+        stopped = cancel_batch(call.ports.database, call.tenant, batch_id, remember=remember)
         call.ports.wakeups.send()  # a duplicate of another batch may have taken an inversion's place in the queue
-        status = HTTPStatus.OK if before.state is BatchState.ENDED else HTTPStatus.ACCEPTED
-        return answer_once(call, asked, status=status, shown=BatchView.of(batch))
+        return stopped
 
-    return once(call, asked, answer)
+    return stop_once(call, fingerprint(call.request), stop, show=BatchView.of)
 
 
 @router.post("/{batch_id}/retry_failed", status_code=202, response_model=BatchView, responses=declared(*_POSTED))
@@ -162,7 +159,7 @@ def _accept(call: Call, body: BatchBody) -> Response:
             max_attempts=ports.settings.max_attempts,
             metadata=envelope.metadata,
             webhook=webhook,
-            remember=remembering(call, body.fingerprint, status=HTTPStatus.ACCEPTED, show=BatchView.of),
+            remember=remembering(call, body.fingerprint, lambda batch: (HTTPStatus.ACCEPTED, BatchView.of(batch))),
         )
         batch = accept_batch(ports.database, order, map(_ITEM.validate_json, prepared))
     _tend(call, batch)

@@ -11,7 +11,7 @@ from core.domain.job import Job, JobKind
 from core.domain.watching import EventKind
 from core.usecases.events import find_preview
 from core.usecases.jobs import cancel_job, delete_job, get_artifact, get_job, retry_job
-from service.answers import AfterWait, answer_job, answer_once, once, submit_once
+from service.answers import AfterWait, answer_job, stop_once, submit_once
 from service.bodies import fingerprint
 from service.dependencies import MAX_WAIT_SECONDS, Call, JobId, Posting, Reading, Writing
 from service.files import PNG, UNCHANGED, answer_file
@@ -86,15 +86,15 @@ class JobActions:
 
         A job that is already final stays as it is (200).
         """
-        asked = fingerprint(call.request)
-
-        def answer() -> Response:
-            before = self._get(call, job_id)
-            job = cancel_job(call.ports.database, call.ports.wakeups, call.tenant, job_id=job_id, kind=self.kind)
-            status = HTTPStatus.OK if before.state.final else HTTPStatus.ACCEPTED
-            return answer_once(call, asked, status=status, shown=JobView.of(job))
-
-        return once(call, asked, answer)
+        ports = call.ports
+        return stop_once(
+            call,
+            fingerprint(call.request),
+            lambda remember: cancel_job(
+                ports.database, ports.wakeups, call.tenant, job_id=job_id, kind=self.kind, remember=remember
+            ),
+            show=JobView.of,
+        )
 
     def retry(self, *, call: Posting, job_id: JobId) -> Response:
         """Makes a new job like a failed, canceled or expired one; `retry_of` names the old one."""

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from httpx2 import Response
 
 from core.usecases.keys import Scope
-from service.routes import batches, tenants, uploads, webhooks
+from service.routes import batches, job_actions, tenants, uploads, webhooks
 from tests.service.harness import Harness, accepted, png, problem
 
 
@@ -232,6 +232,9 @@ def _commits(service: Harness) -> list[tuple[ModuleType, str, str, dict[str, Any
     service.work()
     (delivery,) = service.client.get("/webhook_deliveries").json()["items"]
     batch = service.client.post("/batches", json={"items": [{}]}).json()
+    item = {**service.inversion(), "target_prompt": "a blue circle on grass"}
+    running = service.client.post("/batches", json={"items": [item]}).json()
+    queued = service.invert()
     return [
         (webhooks, "add_endpoint", "/webhook_endpoints", {"url": None}),
         (webhooks, "redeliver", f"/webhook_deliveries/{delivery['id']}/redeliver", {}),
@@ -239,6 +242,8 @@ def _commits(service: Harness) -> list[tuple[ModuleType, str, str, dict[str, Any
         (tenants, "rotate_key", f"/keys/{_keys(service, 'new')[0]['id']}/rotate", {"overlap_seconds": 0}),
         (uploads, "allow_upload", "/uploads", {"media_type": "image/png"}),
         (batches, "retry_failed", f"/batches/{batch['id']}/retry_failed", {}),
+        (batches, "cancel_batch", f"/batches/{running['id']}/cancel", {}),
+        (job_actions, "cancel_job", f"/inversions/{queued['id']}/cancel", {}),
     ]
 
 

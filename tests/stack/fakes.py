@@ -117,7 +117,8 @@ def finish(database: Database, claimed: Claim, outcome: Outcome = SUCCESS) -> bo
 def cancel(database: Database, job: Job) -> Job:
     """Asks to cancel a job."""
     with database.begin() as uow:
-        changed = uow.jobs.request_cancel(job.tenant, job.id)
+        held = uow.jobs.hold(job.tenant, job.id)
+        assert held is not None
+        changed = uow.jobs.request_cancel(held)
         uow.commit()
-    assert changed is not None
     return changed

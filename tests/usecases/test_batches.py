@@ -239,7 +239,7 @@ def test_after_a_cancellation_nothing_of_the_batch_starts(caller: Caller) -> Non
         _work(caller)
     running = _claimed(caller)
 
-    canceling = cancel_batch(caller.database, "acme", batch.id)
+    canceling, _ = cancel_batch(caller.database, "acme", batch.id)
     tend_batches(caller.database, caller.wakeups, caller.model)
 
     assert try_claim(caller.database, model=caller.model.identity) is None
@@ -249,7 +249,7 @@ def test_after_a_cancellation_nothing_of_the_batch_starts(caller: Caller) -> Non
     ended = read(caller, batch)
     assert (ended.state, counted(ended)) == (BatchState.ENDED, {"succeeded": 1, "canceled": 24})
     assert len({result.item.number for result in results(caller, batch)}) == 25
-    assert cancel_batch(caller.database, "acme", batch.id) == ended
+    assert cancel_batch(caller.database, "acme", batch.id) == (ended, False)
 
 
 def test_a_canceled_batch_leaves_others_what_they_need_of_it(caller: Caller) -> None:

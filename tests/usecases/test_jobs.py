@@ -65,7 +65,7 @@ def test_a_canceled_leader_wakes_a_worker_for_its_follower(caller: Caller, wakeu
     follower = caller.invert()
     sent = wakeups.sent
 
-    canceled = cancel_job(caller.database, wakeups, "acme", job_id=leader.id)
+    canceled, _ = cancel_job(caller.database, wakeups, "acme", job_id=leader.id)
 
     assert (canceled.state, wakeups.sent) == (JobState.CANCELED, sent + 1)
     assert load(caller.database, follower).state is JobState.QUEUED
@@ -74,9 +74,10 @@ def test_a_canceled_leader_wakes_a_worker_for_its_follower(caller: Caller, wakeu
 def test_canceling_twice_is_no_error(caller: Caller, wakeups: CountingWakeUps) -> None:
     job = caller.invert()
 
-    first = cancel_job(caller.database, wakeups, "acme", job_id=job.id)
+    first, stopped = cancel_job(caller.database, wakeups, "acme", job_id=job.id)
 
-    assert cancel_job(caller.database, wakeups, "acme", job_id=job.id) == first
+    assert stopped
+    assert cancel_job(caller.database, wakeups, "acme", job_id=job.id) == (first, False)
 
 
 def test_deleting_erases_the_artifacts_and_keeps_a_tombstone(caller: Caller) -> None:

@@ -18,7 +18,7 @@ from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
 from tests.stack.batching import counted, item, read, refused, results, send
 from tests.stack.deployment import TIMESTEPS, Deployment
-from tests.stack.fakes import load
+from tests.stack.fakes import cancel, load
 from tests.stack.processes import WorkerProcess, wait_until
 from tests.stack.studio import steps_in
 
@@ -109,9 +109,7 @@ def test_a_running_job_is_canceled_in_a_running_worker(distributed: Deployment) 
     job = distributed.invert()
     with distributed.worker() as worker:
         distributed.wait_for_steps(3)
-        with distributed.database.begin() as uow:
-            uow.jobs.request_cancel(job.tenant, job.id)
-            uow.commit()
+        cancel(distributed.database, job)
         distributed.wait_for(job, JobState.CANCELED)
         next_job = distributed.invert(shade=1)
 
