@@ -113,11 +113,13 @@ function jobList({ api, signal }, { filters, body, none, more, problem }) {
     more.hidden = next === null;
     none.hidden = elements.length > 0;
   }
+  /** A page, or null for one that failed or that the filters do not ask for any more. */
   async function guarded(path) {
+    const asked = filters.path();
     try {
       const page = await api.get(path, signal);
       problem.hidden = true;
-      return page;
+      return asked === filters.path() ? page : null;
     } catch (error) {
       if (error.name === "AbortError") return null;
       problem.textContent = error.message;
