@@ -67,13 +67,9 @@ class Heartbeat:
 
     def tick(self) -> None:
         """One beat for every attempt that moves; one that does not is left to lose its lease."""
-        moving = [pulse for pulse in self._in_flight() if pulse.silent_seconds() < self._stall_seconds]
-        if not moving:
-            return
-        reached = {pulse.claim.job.id: (pulse.claim, pulse.progress) for pulse in moving}
-        answers = beat(self._database, reached, lease_seconds=self._lease_seconds)
-        for pulse in moving:
-            _heed(pulse, answers[pulse.claim.job.id])
+        for pulse in self._in_flight():
+            if pulse.silent_seconds() < self._stall_seconds:
+                _heed(pulse, beat(self._database, pulse.claim, pulse.progress, lease_seconds=self._lease_seconds))
 
     def shut_down(self) -> None:
         """Every attempt, running or about to, is told to stop; its job goes on elsewhere."""

@@ -118,10 +118,7 @@ class JobRepository(Protocol):
         """Back to the queue, e.g. on shutdown; a job whose caller has asked to cancel it ends instead."""
         ...
 
-    def request_cancel(self, held: Job) -> Job:
-        """Waiting and queued jobs end at once, a running one is asked to, a final one stays as it is."""
-        ...
-
+    def request_cancel(self, held: Job) -> Job: ...  # a running one is asked to end, a final one stays as it is
     def delete(self, tenant: str, job_id: str) -> Sequence[str]:
         """Leaves a tombstone of a final job; returns the object keys that nothing refers to any more."""
         ...
@@ -199,6 +196,8 @@ class UnitOfWork(Protocol):
     def try_lock(self, name: str) -> bool:
         """Takes a lock of this name until the unit of work ends; False when another holds it."""
         ...
+
+    def lock(self, name: str) -> None: ...  # the same, and waits while another holds it
 
 
 class Database(Protocol):

@@ -65,6 +65,10 @@ class SqlUnitOfWork:
     def commit(self) -> None:
         self._tx.connection.commit()
 
+    def lock(self, name: str) -> None:
+        if self._tx.postgres:
+            self._tx.connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
     def try_lock(self, name: str) -> bool:
         if not self._tx.postgres:
             return True  # a transaction that writes is alone

@@ -1,10 +1,10 @@
 """What a worker does with a job: claim it, beat for it, checkpoint it, and end or release it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from core.domain.catalogue import Model
-from core.domain.job import JobClass, JobKind, Progress
+from core.domain.job import JobClass, Progress
 from core.domain.ports import Beat, Claim, Database, Outcome, WakeUps
 
 
@@ -24,21 +24,15 @@ def claim_next(
     return claim
 
 
-def beat(database: Database, reached: Mapping[str, tuple[Claim, Progress]], *, lease_seconds: float) -> dict[str, Beat]:
-    """Extends the leases of all jobs in flight in one commit and reads what their callers want; by job id."""
+def beat(database: Database, claim: Claim, progress: Progress, *, lease_seconds: float) -> Beat:
+    """Extends the lease of a job in flight and reads what its caller wants.
+
+    Each job in a commit of its own: whoever holds one job alone never waits in a circle with one who holds several.
+    """
     with database.begin() as uow:
-        # Inversions first and then by id, as whoever else holds several jobs: nobody waits in a circle.
-        beats = {
-            job_id: uow.jobs.beat(claim, progress, lease_seconds=lease_seconds)
-            for job_id, (claim, progress) in sorted(reached.items(), key=_turn)
-        }
+        answer = uow.jobs.beat(claim, progress, lease_seconds=lease_seconds)
         uow.commit()
-    return beats
-
-
-def _turn(reached: tuple[str, tuple[Claim, Progress]]) -> tuple[bool, str]:
-    job_id, (claim, _) = reached
-    return claim.job.kind is not JobKind.INVERSION, job_id
+    return answer
 
 
 def checkpoint(database: Database, claim: Claim, *, key: str, progress: Progress) -> bool:

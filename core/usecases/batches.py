@@ -107,8 +107,15 @@ def cancel_batch(
     return batch, unfinished
 
 
+def items_lock(tenant: str) -> str:
+    """The lock of whoever makes jobs of a tenant's items: one after another, they hold the inversions they need."""
+    return f"starting items of {tenant}"
+
+
 def stop_batch(uow: UnitOfWork, batch: Batch, *, reason: str = _CANCELED) -> Batch:
     """Cancels a batch that the unit of work holds."""
+    # All its jobs are held at once, so nobody else may hold some of the tenant's inversions and want more.
+    uow.lock(items_lock(batch.tenant))
     uow.batches.cancel(batch, reason=reason)
     uow.batches.drop_waiting(batch, ItemState.CANCELED, ItemError(code=ErrorCode.CANCELED, detail=reason))
     return uow.batches.collect(batch)

@@ -12,7 +12,7 @@ from core.domain.catalogue import Model
 from core.domain.errors import Conflict, ErrorCode, InputError, NotFound
 from core.domain.job import JobClass, JobState
 from core.domain.ports import Database, UnitOfWork, WakeUps
-from core.usecases.batches import stop_batch
+from core.usecases.batches import items_lock, stop_batch
 from core.usecases.edits import add_edit
 from core.usecases.requests import EditRequest, Order
 
@@ -84,7 +84,7 @@ def _stop_if_due(uow: UnitOfWork, batch: Batch) -> Batch:
 def _start_some(uow: UnitOfWork, model: Model, *, batch: Batch, window: int) -> Tended:
     room = window - (batch.unfinished - batch.unstarted)
     # Two chunks of one tenant at a time could wait for each other's images for ever.
-    if not batch.unstarted or room <= 0 or not uow.try_lock(f"starting items of {batch.tenant}"):
+    if not batch.unstarted or room <= 0 or not uow.try_lock(items_lock(batch.tenant)):
         return Tended()
     started: dict[int, str] = {}
     refused: dict[int, ItemError] = {}

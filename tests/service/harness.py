@@ -88,7 +88,7 @@ class Harness:
     def advance(self, claim: Claim, timestep: int) -> None:
         """A worker's heartbeat: so many of ten timesteps."""
         progress = Progress(timestep=timestep, timesteps=10, eta_seconds=10.0 - timestep)
-        beat(self.ports.database, {claim.job.id: (claim, progress)}, lease_seconds=60)
+        beat(self.ports.database, claim, progress, lease_seconds=60)
 
     def show(self, claim: Claim, timestep: int) -> None:
         """A worker's preview."""
