@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import final
 
 import numpy as np
 import torch
-from safetensors.torch import load, save
 
 from core.diffusion import requests
 from core.diffusion.backbone import Backbone
@@ -30,12 +30,13 @@ from core.domain.errors import Conflict, ErrorCode
 from core.domain.inversion_specs import DdimSpec, InversionSpec
 from core.domain.prompts import Prompt
 from core.domain.specs import Fit, Output
-from core.domain.studio import Check, Finished, Observer, Reached, go_on
+from core.domain.studio import Check, Finished, Observer, go_on
 from core.domain.variants import ONE, Variety, candidates
 from core.evaluation.quality import Evaluator
 from core.images import Image, fit_square, read_image, to_png
 from core.masks import Plane, fit_plane, white
 from core.results import EditInput, EditResult, InversionResult, Results
+from core.together import Together
 
 
 @final
@@ -80,8 +81,8 @@ class ModelStudio:
         source = self.backbone.vocabulary.parse(prompt)
         subject = self.encode(square, source)
         schedule = self.backbone.schedule(spec.timesteps)
-        solver = invert(spec, subject, schedule, seed=seed, resume=_state(resume))
-        (inversion,), metrics = self._run([solver], observe, check=check)
+        begin = partial(invert, spec, subject, schedule, seed=seed)
+        (inversion,), metrics = self._run([begin], observe, check=check, resume=resume)
         header = Header(prompt=prompt, spec=spec, fit=fit, model=self.model.name, revision=self.model.revision)
         result = InversionResult(
             square=square,
@@ -121,8 +122,8 @@ class ModelStudio:
             subject = self._of_content(subject, original, spec.content_prompt, fit=header.fit)
         schedule = self.backbone.schedule(header.spec.timesteps)
         chosen = candidates(spec, header.spec, seed=seed, variety=variety)
-        solvers = [edit(one.spec, subject, schedule, seed=one.seed, resume=_state(resume)) for one in chosen]
-        edited, metrics = self._run(solvers, observe, check=check)
+        begin = [partial(edit, one.spec, subject, schedule, seed=one.seed) for one in chosen]
+        edited, metrics = self._run(begin, observe, check=check, resume=resume)
         inside = None if mask is None or spec.region is None else mask ^ spec.region.keep
         given = EditInput(original=original, subject=subject, header=header, inside=inside)
         results = [EditResult(candidate=one, edited=latent) for one, latent in zip(chosen, edited, strict=True)]
@@ -156,36 +157,22 @@ class ModelStudio:
         )
 
     def _run(
-        self, solvers: Sequence[Solver[Result]], observe: Observer, *, check: Check
+        self, begin: Sequence[Callable[..., Solver[Result]]], observe: Observer, *, check: Check, resume: bytes | None
     ) -> tuple[list[Result], dict[str, float]]:
+        """Runs what each of these begins, given the state to go on from as `resume`, side by side."""
+        together = Together(len(begin), resume=resume)
+        solvers = [start(resume=together.resume(place)) for place, start in enumerate(begin)]
+
+        def pass_on(place: int, reached: requests.Reached) -> None:
+            preview = None if place else lambda: to_png(self.backbone.decode(reached.latents))
+            observe(together.reached(place, reached, preview=preview))
+
         began_at = time.monotonic()
-        ran = self.engine.run_all(solvers, self._observer(observe, len(solvers)), check=check)
+        ran = self.engine.run_all(solvers, pass_on, check=check)
         seconds = time.monotonic() - began_at
         forwards, backwards = sum(one.forwards for one in ran), sum(one.backwards for one in ran)
         metrics = {"compute_seconds": seconds, "unet_forwards": forwards, "unet_backwards": backwards}
         return [one.result for one in ran], metrics
-
-    def _observer(self, observe: Observer, count: int) -> Callable[[int, requests.Reached], None]:
-        """Tells of all solvers as of one: timesteps are summed, previews are the first's.
-
-        Only one alone is checkpointed: several that learn would each need theirs at the same moment.
-        """
-        latest: dict[int, tuple[int, int]] = {}
-
-        def pass_on(place: int, reached: requests.Reached) -> None:
-            latest[place] = reached.done, reached.total
-            done, total = (sum(part) for part in zip(*latest.values(), strict=True))
-            state = reached.state if count == 1 else None
-            observe(
-                Reached(
-                    timestep=done,
-                    timesteps=total + reached.total * (count - len(latest)),
-                    checkpoint=None if state is None else lambda: save(_contiguous(state())),
-                    preview=None if place else lambda: to_png(self.backbone.decode(reached.latents)),
-                )
-            )
-
-        return pass_on
 
     def _refuse_other_model(self, header: Header) -> None:
         if header.revision != self.model.revision:
@@ -200,11 +187,3 @@ def _mask(region: Region | None, images: Mapping[str, bytes]) -> Plane | None:
     if region is None or region.image_id is None:
         return None
     return white(read_image(images[region.image_id]))
-
-
-def _state(resume: bytes | None) -> requests.Tensors | None:
-    return None if resume is None else load(resume)
-
-
-def _contiguous(tensors: requests.Tensors) -> requests.Tensors:
-    return {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}

@@ -19,6 +19,7 @@ from celery.utils.dispatch import Signal
 
 from core.domain.errors import Unavailable
 from core.domain.ids import IdPrefix, new_id
+from core.domain.job import JobKind
 from core.domain.ports import Database, ObjectStore, WakeUps
 from core.domain.studio import Studio
 from core.queue.app import TASK, make_app
@@ -138,7 +139,10 @@ def _tools(settings: Settings, ports: Ports, *, studio: Studio) -> Tools:
         seats=Seats(settings.slots),
         limits=Limits(
             lease_seconds=settings.lease_seconds,
-            checkpoint_seconds=settings.checkpoint_seconds,
+            checkpoint_seconds={
+                JobKind.INVERSION: settings.checkpoint_seconds,
+                JobKind.EDIT: settings.edit_checkpoint_seconds,
+            },
             # What was not checked is not shown.
             preview_seconds=_PREVIEW_SECONDS if publishing.check is None else math.inf,
             patience_seconds=settings.lease_seconds,

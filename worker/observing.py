@@ -44,7 +44,7 @@ class Watch:
             self._tools.wakeups.send()  # another suspect may have waited for that
         self.check()
         stop = self._pulse.stop
-        due = monotonic() - self._kept_at >= self._tools.limits.checkpoint_seconds
+        due = monotonic() - self._kept_at >= self._tools.limits.checkpoint_seconds[self._pulse.claim.job.kind]
         if reached.checkpoint is not None and (due or stop is StopReason.SHUTDOWN):
             self._keep(reached.checkpoint(), reached.timestep)
         if stop is not None:

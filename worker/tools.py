@@ -1,13 +1,13 @@
 """What every attempt of a worker uses."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Lock
 from typing import final
 
 from core.domain.catalogue import Model
-from core.domain.job import JobClass
+from core.domain.job import JobClass, JobKind
 from core.domain.ports import Claim, Database, ObjectStore, WakeUps
 from core.domain.publishing import Publishing
 from core.domain.studio import Studio
@@ -20,7 +20,7 @@ class Limits:
     """How attempts are spaced and how long their results live."""
 
     lease_seconds: float
-    checkpoint_seconds: float
+    checkpoint_seconds: Mapping[JobKind, float]  # least time between two checkpoints of a job
     preview_seconds: float  # least time between two previews
     patience_seconds: float  # how long a finished result waits for a store or database that is down
     retention: timedelta

@@ -101,13 +101,13 @@ class Reached:
         done: units of work finished.
         total: units in all.
         latents: what a preview shows.
-        state: everything `resume` needs to go on from here, or None where stopping here saves nothing.
+        state: everything `resume` needs to go on from here; called before the solver goes on.
     """
 
     done: int
     total: int
     latents: Float[Tensor, "c h w"]
-    state: Callable[[], Tensors] | None = None
+    state: Callable[[], Tensors]
 
 
 Request: TypeAlias = Denoise | Descend | Reached

@@ -43,7 +43,9 @@ class Pace:
     def environment(self) -> dict[str, str]:
         """As settings."""
         named = {"LEASE": self.lease, "HEARTBEAT": self.heartbeat, "SWEEP": self.sweep, "STALL": self.stall}
-        return {f"{name}_SECONDS": str(value) for name, value in named.items()} | {"MAX_ATTEMPTS": str(self.attempts)}
+        seconds = {f"{name}_SECONDS": str(value) for name, value in named.items()}
+        # Every timestep of every job is kept, so that P4 is one timestep for all.
+        return {**seconds, "EDIT_CHECKPOINT_SECONDS": "0", "MAX_ATTEMPTS": str(self.attempts)}
 
 
 SHORT_PACE = Pace()

@@ -84,18 +84,11 @@ def dead_workers_are_replaced(evidence: Evidence) -> Verdict:
 
 
 def little_work_is_repeated(evidence: Evidence) -> Verdict:
-    """P4: the timesteps that were done, and were done again; edits of the true engine keep nothing and begin anew."""
-    lost: list[tuple[str, int]] = []
-    anew: list[int] = []
-    for job_id, changes in by_job(evidence.history).items():
-        job = evidence.jobs[job_id]
-        if job["kind"] == "edit" and Role.of(job["seed"]) is Role.TRUE:
-            anew += repeated(changes)
-        else:
-            lost += [(job_id, count) for count in repeated(changes)]
+    """P4: the timesteps that were done, and were done again."""
+    lost = [(job_id, count) for job_id, changes in by_job(evidence.history).items() for count in repeated(changes)]
     spread = Counter(min(count, 2) for _, count in lost)
     seen = f"of {len(lost)} lost attempts {spread[0]} repeated nothing that was told, {spread[1]} one timestep, "
-    seen += f"{spread[2]} more; besides, {len(anew)} lost edits that keep no checkpoint began anew"
+    seen += f"{spread[2]} more"
     broken = [f"{job_id} repeated {count} timesteps" for job_id, count in lost if count > 1]
     return Verdict("P4 at most a timestep is lost", seen, broken)
 

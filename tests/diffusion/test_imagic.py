@@ -43,7 +43,6 @@ def _run(spec: ImagicSpec, subject: EditSubject, schedule: Schedule, *, backbone
 
     def observe(now: Reached) -> None:
         reached.append(now)
-        assert now.state is not None
         states.append(load(save(now.state())))
 
     solver = edit(spec, subject, schedule, **{"seed": 5, **given})
@@ -67,7 +66,7 @@ def fitted(backbone: Backbone, subject_of_edit: EditSubject, schedule: Schedule)
     states = {}
 
     def observe(now: Reached) -> None:
-        if now.done in {_LONG.embedding_steps, _LONG.embedding_steps + _LONG.weight_steps} and now.state is not None:
+        if now.done in {_LONG.embedding_steps, _LONG.embedding_steps + _LONG.weight_steps}:
             states[now.done] = now.state()
 
     solver = edit(_LONG, replace(subject_of_edit, guidance=1.0), schedule, seed=5)

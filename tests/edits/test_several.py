@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save
 
 from core.domain.edit_parts import EditMethod
 from core.domain.edit_specs import resolve_edit
@@ -50,6 +52,7 @@ def run(
     parameters: Mapping[str, Any] | None = None,
     variety: Variety,
     observe: Observer = lambda _: None,
+    resume: bytes | None = None,
 ) -> Finished:
     """One edit with several results, in the model's own square."""
     return studio.edit(
@@ -61,7 +64,7 @@ def run(
         seed=5,
         images={},
         observe=observe,
-        resume=None,
+        resume=resume,
         variety=variety,
     )
 
@@ -100,7 +103,39 @@ def test_progress_runs_over_all_candidates(searched: tuple[Finished, list[Reache
     done = [one.timestep for one in told]
     assert done == list(range(1, 4 * len(finished.result["candidates"]) + 1))
     assert told[-1].timestep == told[-1].timesteps
-    assert not any(one.checkpoint for one in told)
+
+
+def test_several_go_on_together_from_a_checkpoint_of_all(studio: ModelStudio, inverted: bytes) -> None:
+    """They differ in their numbers of timesteps, and those that have ended stay as they are."""
+    told: list[Reached] = []
+    checkpoints: dict[int, bytes] = {}
+
+    def observe(reached: Reached) -> None:
+        told.append(reached)
+        if reached.checkpoint is not None:
+            checkpoints[reached.timestep] = reached.checkpoint()
+
+    options: dict[str, Any] = {"method": EditMethod.SDEDIT, "variety": Variety(search=True, count=2, given=("method",))}
+    straight = run(studio, inverted, observe=observe, **options)
+
+    assert len({one["parameters"]["strength"] for one in straight.result["candidates"]}) > 1
+    assert [one.timestep for one in told if one.checkpoint] == list(checkpoints) == [5, 9, 10]
+    for done, checkpoint in checkpoints.items():
+        again: list[Reached] = []
+        resumed = run(studio, inverted, observe=again.append, resume=checkpoint, **options)
+
+        assert [one.timestep for one in again] == list(range(done + 1, told[-1].timesteps + 1))
+        assert {one.timesteps for one in again} <= {told[-1].timesteps}
+        assert resumed.result == straight.result
+        assert [file.data for file in resumed.files] == [file.data for file in straight.files]
+
+
+def test_a_checkpoint_that_another_release_has_left_is_none(studio: ModelStudio, inverted: bytes) -> None:
+    told: list[Reached] = []
+
+    run(studio, inverted, variety=Variety(), observe=told.append, resume=save({"path": torch.zeros(1)}))
+
+    assert [one.timestep for one in told] == [1, 2, 3, 4]
 
 
 def test_seeds_give_results_of_their_own(studio: ModelStudio, inverted: bytes) -> None:

@@ -25,10 +25,12 @@ _WATCH_SECONDS = 20  # longer than anything that could still start a job: a swee
 @click.option(
     "--slots", type=click.IntRange(2), default=9, show_default=True, help="Of the worker; one takes no batch."
 )
-def main(*, items: int, images: int, bad: int, timesteps: int, slots: int) -> None:
+@click.option("--setting", "settings", multiple=True, metavar="NAME=VALUE", help="Of the service.")
+def main(*, items: int, images: int, bad: int, timesteps: int, slots: int, settings: tuple[str, ...]) -> None:
     """Print the figures as JSON; the exit status tells whether everything was as it should be."""
     order = Order(items, images, bad, timesteps)
-    with servers() as environment, running(environment, slots=slots) as stack, stack.client() as client:
+    given = dict(setting.split("=", 1) for setting in settings)
+    with servers() as environment, running({**environment, **given}, slots=slots) as stack, stack.client() as client:
         run = send(client, order, draw_scenes(images, seed=1))
         follow(client, run)
         click.echo(json.dumps(_told(run), indent=1))

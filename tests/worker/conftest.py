@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.domain.catalogue import Model
+from core.domain.job import JobKind
 from core.domain.ports import Database
 from core.storage.objects_folder import FolderStore
 from tests.stack.deployment import PACE, Deployment
@@ -35,7 +36,7 @@ def tools(
         seats=Seats(2),
         limits=Limits(
             lease_seconds=60,
-            checkpoint_seconds=0,
+            checkpoint_seconds=dict.fromkeys(JobKind, 0),
             preview_seconds=0,
             patience_seconds=5,
             retention=timedelta(days=30),

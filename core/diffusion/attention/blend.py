@@ -49,6 +49,14 @@ class WordRegions:
         self.changed = self.changed + torch.stack([_of(source, rule.source), _of(target, rule.target)])
         self.kept = self.kept + torch.stack([_of(source, rule.keep_source), _of(target, rule.keep_target)])
 
+    def tensors(self) -> dict[str, Tensor]:
+        """What has been added, for a checkpoint."""
+        return {"words.changed": self.changed, "words.kept": self.kept}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Goes on from what `tensors` gave."""
+        self.changed, self.kept = state["words.changed"], state["words.kept"]
+
     def mask(self, side: int) -> Bool[Tensor, "side side"]:
         """Where the edit may act, on a latent of this side.
 

@@ -46,6 +46,14 @@ class Objects:
         """Adds one timestep's mean maps of the target."""
         self._seen = self._seen + word_maps[:, list(self.rule.target)].sum(-1)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """What has been added, for a checkpoint."""
+        return {"object.seen": self._seen}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Goes on from what `tensors` gave."""
+        self._seen = state["object.seen"]
+
     def split(self, rows: Int[Tensor, " m"]) -> Split | None:
         """What the target's rows may look at; None before any map of the target is seen."""
         if self._seen.ndim == 0:

@@ -32,30 +32,32 @@ def edit(
     seed: int,
     resume: Tensors | None = None,
 ) -> Solver[Edited]:
-    """The solver of a specification; `resume` is the state of an earlier `Reached`, on whatever device.
+    """The solver of a specification.
 
     Args:
         spec: the method and its parameters.
         subject: the inversion and the two sentences.
         schedule: the T timesteps of the inversion.
         seed: of what the method draws; most draw nothing.
-        resume: only methods that learn leave a state behind; the others start anew.
+        resume: the state of an earlier `Reached`, on whatever device.
 
     Raises:
         InputError: WORD_NOT_IN_PROMPT or PROMPTS_NOT_ALIGNED.
     """
     timesteps = len(schedule.timesteps)
+    if resume is not None:
+        resume = {name: tensor.to(subject.unedited.device) for name, tensor in resume.items()}
     match spec:
         case WordSwapSpec() | P2pSpec() | P2PlusSpec() | MasaCtrlSpec():
             plan = plan_edit(spec, subject.source.prompt, subject.target.prompt, timesteps=timesteps)
-            return sample_plan(plan, subject, schedule, value_stop=value_stop(spec, timesteps))
+            return sample_plan(plan, subject, schedule, value_stop=value_stop(spec, timesteps), resume=resume)
         case SdEditSpec():
-            return sample_noised(spec, subject, schedule, seed=seed)
+            return sample_noised(spec, subject, schedule, seed=seed, resume=resume)
         case Pix2PixZeroSpec():
-            return sample_directed(spec, subject, schedule)
+            return sample_directed(spec, subject, schedule, resume=resume)
         case PlugAndPlaySpec():
-            return sample_plug_and_play(spec, subject, schedule)
+            return sample_plug_and_play(spec, subject, schedule, resume=resume)
         case StyleTransferSpec():
-            return transfer_style(spec, subject, schedule)
+            return transfer_style(spec, subject, schedule, resume=resume)
         case ImagicSpec():
             return sample_imagic(spec, subject, schedule, seed=seed, resume=resume)

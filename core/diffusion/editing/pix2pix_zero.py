@@ -5,6 +5,7 @@ Source: Parmar et al. 2023, arXiv 2302.03027, sections 3.1 and 3.3.
 
 from collections.abc import Generator, Mapping
 from dataclasses import replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -15,13 +16,16 @@ from core.diffusion.attention.sites import Site, reads_words
 from core.diffusion.conditioning import Role
 from core.diffusion.editing.plans import value_stop
 from core.diffusion.editing.rows import Fed, fed, target_inputs, target_outputs
+from core.diffusion.editing.standing import resumed, stand
 from core.diffusion.editing.subject import Edited, EditSubject, Text
-from core.diffusion.requests import Answer, Denoised, Reached, Request, Rows, Solver, denoise, descend
+from core.diffusion.requests import Answer, Denoised, Reached, Request, Rows, Solver, Tensors, denoise, descend
 from core.diffusion.schedule import Schedule
 from core.domain.edit_specs import Pix2PixZeroSpec
 
 
-def sample_directed(spec: Pix2PixZeroSpec, subject: EditSubject, schedule: Schedule) -> Solver[Edited]:
+def sample_directed(
+    spec: Pix2PixZeroSpec, subject: EditSubject, schedule: Schedule, *, resume: Tensors | None
+) -> Solver[Edited]:
     """Samples the moved embedding, with the latent drawn at every timestep to where the source's words act.
 
     At most 4 forward passes and a backward one a timestep: the source's maps are read in the timestep that needs them,
@@ -34,13 +38,13 @@ def sample_directed(spec: Pix2PixZeroSpec, subject: EditSubject, schedule: Sched
     schedule = schedule.last(len(inversion.path) - 1)
     text = subject.source.embedding + direction(subject)
     moved = replace(subject, target=Text(subject.target.prompt, text))
-    latent = inversion.path[0]
-    for index in range(len(schedule.timesteps)):
+    done, latent = resumed(inversion.path[0], resume)
+    for index in range(done, len(schedule.timesteps)):
         if spec.guidance_rate > 0:
             latent = yield from _hold_words(spec, moved, schedule, index=index, latent=latent, value_stop=stop)
         outputs = yield from target_outputs(moved, schedule, index, latent=latent, value_stop=stop)
         latent = subject.hold(inversion.rule.advance(schedule, latent, outputs, index=index), index)
-        yield Reached(index + 1, len(schedule.timesteps), latent)
+        yield Reached(index + 1, len(schedule.timesteps), latent, partial(stand, index + 1, latent))
     return Edited(latent, subject.region, {"value_stop": stop})
 
 

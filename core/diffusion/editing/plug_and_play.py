@@ -5,6 +5,7 @@ Source: Tumanyan et al. 2022, arXiv 2211.12572.
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import final
 
 import torch
@@ -18,9 +19,10 @@ from core.diffusion.attention.sites import carries_structure
 from core.diffusion.conditioning import Inputs, Role
 from core.diffusion.editing.plans import value_stop
 from core.diffusion.editing.rows import Fed, fed, target_branches, target_inputs
+from core.diffusion.editing.standing import resumed, stand
 from core.diffusion.editing.subject import Edited, EditSubject
 from core.diffusion.inversion.sampling_rules import Outputs
-from core.diffusion.requests import Answer, Reached, Request, Rows, Solver, denoise
+from core.diffusion.requests import Answer, Reached, Request, Rows, Solver, Tensors, denoise
 from core.diffusion.schedule import Schedule
 from core.domain.edit_specs import Lending, PlugAndPlaySpec
 
@@ -54,7 +56,9 @@ class Lender:
         return cls(latents, texts, *stops)
 
 
-def sample_plug_and_play(spec: PlugAndPlaySpec, subject: EditSubject, schedule: Schedule) -> Solver[Edited]:
+def sample_plug_and_play(
+    spec: PlugAndPlaySpec, subject: EditSubject, schedule: Schedule, *, resume: Tensors | None
+) -> Solver[Edited]:
     """Samples the target prompt with the layout of the inversion's path.
 
     The path's row is fed as its own unconditional branch was: with the empty prompt, as published, or with what the
@@ -63,11 +67,17 @@ def sample_plug_and_play(spec: PlugAndPlaySpec, subject: EditSubject, schedule: 
     conditioning, path = subject.inversion.conditioning, subject.inversion.path
     nulls = [conditioning.at(index, subject.source.embedding, Role.SOURCE).null for index in range(len(path) - 1)]
     lender = Lender.of(spec, path, torch.stack(nulls), timesteps=len(schedule.timesteps))
-    return (yield from sample_lent(spec, subject, schedule, lender=lender))
+    return (yield from sample_lent(spec, subject, schedule, lender=lender, resume=resume))
 
 
 def sample_lent(
-    spec: Lending, subject: EditSubject, schedule: Schedule, *, lender: Lender, done: int = 0
+    spec: Lending,
+    subject: EditSubject,
+    schedule: Schedule,
+    *,
+    lender: Lender,
+    resume: Tensors | None,
+    traced: Tensors | None = None,
 ) -> Solver[Edited]:
     """Samples the target prompt from where the lender starts, which also stands wherever the edit may not act.
 
@@ -76,11 +86,14 @@ def sample_lent(
         subject: the inversion whose learned inputs and sampling rule the target has, and the sentences.
         schedule: the T timesteps of the inversion.
         lender: whose layout the target takes.
-        done: calls made before, for progress.
+        resume: the state of an earlier timestep of this.
+        traced: the state in which tracing the lender has ended, one call a timestep, where it was traced for this edit.
     """
     stop, rule = value_stop(spec, len(schedule.timesteps)), subject.inversion.rule
-    schedule, latent = schedule.last(len(lender.texts)), lender.latents[0]
-    for index in range(len(schedule.timesteps)):
+    schedule = schedule.last(len(lender.texts))
+    before, total = 0 if traced is None else len(lender.texts), len(schedule.timesteps)
+    done, latent = resumed(lender.latents[0], resume)
+    for index in range(done, total):
         given = target_inputs(subject, index, value_stop=stop)
         if spec.negative_prompt:
             given = given._replace(null=subject.sentences["negative_prompt"])
@@ -88,7 +101,7 @@ def sample_lent(
         latent = rule.advance(schedule, latent, outputs, index=index)
         if subject.region is not None:
             latent = blend(lender.latents[index + 1], latent, subject.region)
-        yield Reached(done + index + 1, done + len(schedule.timesteps), latent)
+        yield Reached(before + index + 1, before + total, latent, partial(stand, index + 1, latent, traced))
     plan = {"feature_stop": lender.feature_stop, "self_stop": lender.layout_stop, "value_stop": stop}
     return Edited(latent, subject.region, plan)
 

@@ -1,8 +1,10 @@
 """The one sampling loop behind the editors: the target from the inversion's start, under a plan."""
 
+from functools import partial
 from typing import final
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from core.diffusion.attention.blend import WordRegions, blend
@@ -13,14 +15,18 @@ from core.diffusion.attention.reroute import Reroute, Split
 from core.diffusion.attention.sites import carries_content, carries_layout, carries_words
 from core.diffusion.conditioning import Role
 from core.diffusion.editing.rows import fed, target_branches, target_inputs
+from core.diffusion.editing.standing import resumed, stand
 from core.diffusion.editing.subject import Edited, EditSubject
+from core.diffusion.inversion.inversion import Inversion
 from core.diffusion.inversion.sampling_rules import Outputs
 from core.diffusion.inversion.trace import mean_maps
-from core.diffusion.requests import Denoised, Reached, Rows, Solver, denoise
+from core.diffusion.requests import Denoised, Reached, Rows, Solver, Tensors, denoise
 from core.diffusion.schedule import Schedule
 
 
-def sample_plan(plan: Plan, subject: EditSubject, schedule: Schedule, *, value_stop: int) -> Solver[Edited]:
+def sample_plan(
+    plan: Plan, subject: EditSubject, schedule: Schedule, *, value_stop: int, resume: Tensors | None = None
+) -> Solver[Edited]:
     """Samples the target prompt; the source follows the inversion's own path and is evaluated only where read.
 
     Args:
@@ -28,27 +34,56 @@ def sample_plan(plan: Plan, subject: EditSubject, schedule: Schedule, *, value_s
         subject: the inversion and the two sentences.
         schedule: the T timesteps of the inversion.
         value_stop: the first timestep at which the target's value input is its own text.
+        resume: the state of an earlier `Reached`.
     """
-    inversion = subject.inversion
+    inversion, memory = subject.inversion, _Memory(plan, inversion=subject.inversion, resume=resume)
     schedule = schedule.last(len(inversion.path) - 1)
-    latent, region = inversion.path[0], subject.region
-    regions = None if plan.blend is None else WordRegions(plan.blend)
-    objects = None if plan.division is None else Objects.of(plan.division, inversion.word_maps)
-    for index, timestep in enumerate(schedule.timesteps):
+    done, latent = resumed(inversion.path[0], resume)
+    for index, timestep in list(enumerate(schedule.timesteps))[done:]:
         group = _Group(plan, subject, index, value_stop=value_stop)
-        seen = yield from denoise(group.rows(latent, timestep, objects=objects))
+        seen = yield from denoise(group.rows(latent, timestep, objects=memory.objects))
         latent = inversion.rule.advance(schedule, latent, group.outputs(seen), index=index)
-        if objects is not None:
-            objects.add(mean_maps(seen)[group.target(Branch.CONDITIONAL)])
-        if regions is not None and plan.blend is not None:
-            words = mean_maps(seen)
-            regions.add(words[[group.source(Branch.CONDITIONAL), group.target(Branch.CONDITIONAL)]])
-            if index >= plan.blend.first:
-                region = regions.mask(latent.shape[-1])
-                latent = blend(inversion.path[index + 1], latent, region)
+        memory.add(seen, group)
+        region = memory.region(index, side=latent.shape[-1])
+        if region is not None:
+            latent = blend(inversion.path[index + 1], latent, region)
         latent = subject.hold(latent, index)
-        yield Reached(index + 1, len(schedule.timesteps), latent)
-    return Edited(latent, region, {"value_stop": value_stop, **plan.describe()})
+        kept = memory.tensors()
+        yield Reached(index + 1, len(schedule.timesteps), latent, partial(stand, index + 1, latent, kept))
+    region = memory.region(len(schedule.timesteps) - 1, side=latent.shape[-1])
+    return Edited(latent, subject.region if region is None else region, {"value_stop": value_stop, **plan.describe()})
+
+
+@final
+class _Memory:
+    """What the word maps of the timesteps so far tell: where the edit may act, and where its object is."""
+
+    def __init__(self, plan: Plan, *, inversion: Inversion, resume: Tensors | None) -> None:
+        self.objects = None if plan.division is None else Objects.of(plan.division, inversion.word_maps)
+        self._regions = None if plan.blend is None else WordRegions(plan.blend)
+        if resume is not None:
+            for part in self._parts():
+                part.load(resume)
+
+    def add(self, seen: Denoised, group: "_Group") -> None:
+        """Adds the maps of one timestep, where they are read."""
+        if self.objects is not None:
+            self.objects.add(mean_maps(seen)[group.target(Branch.CONDITIONAL)])
+        if self._regions is not None:
+            self._regions.add(mean_maps(seen)[[group.source(Branch.CONDITIONAL), group.target(Branch.CONDITIONAL)]])
+
+    def region(self, index: int, *, side: int) -> Bool[Tensor, "side side"] | None:
+        """Where the edited words act after timestep `index`; None where the plan does not ask, or not yet."""
+        if self._regions is None or index < self._regions.rule.first:
+            return None
+        return self._regions.mask(side)
+
+    def tensors(self) -> Tensors:
+        """All of it, for a checkpoint."""
+        return {name: tensor for part in self._parts() for name, tensor in part.tensors().items()}
+
+    def _parts(self) -> list[Objects | WordRegions]:
+        return [part for part in (self.objects, self._regions) if part is not None]
 
 
 @final
