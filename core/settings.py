@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         0, description="Least time between two checkpoints of an inversion; 0: one at every timestep."
     )
     edit_checkpoint_seconds: Annotated[float, Field(ge=0)] = Field(
-        1, description="The same of an edit, whose timesteps take less time than keeping them."
+        5, description="The same of an edit, whose timesteps take less time than keeping them."
     )
     max_attempts: Annotated[int, Field(ge=1, le=20)] = Field(
         3, description="Lost attempts before a job is POISON, those aside that left a checkpoint."
