@@ -72,7 +72,7 @@ class _Fitted:
             with torch.no_grad():
                 leaf.copy_(state[f"{prefix}.{name}"])
             if self.done > 0:
-                moments = {part: state[f"{prefix}.adam.{part}.{name}"].to(leaf) for part in ("exp_avg", "exp_avg_sq")}
+                moments = {part: state[f"{prefix}.adam.{part}.{name}"] for part in ("exp_avg", "exp_avg_sq")}
                 self._adam.state[leaf] = {"step": state[f"{prefix}.adam.step.{name}"].cpu(), **moments}
 
 
@@ -93,7 +93,7 @@ class _Work:
     def load(self, state: Tensors) -> None:
         self.text.load("text", state)
         self.weights.load("weights", state)
-        self.latent, self.sampled = state["latent"].to(self._image), int(state["sampled"])
+        self.latent, self.sampled = state["latent"], int(state["sampled"])
 
     def fit(self, fitted: _Fitted, steps: int) -> Generator[Request, Answer, None]:
         """Up to so many steps on the picture under noise, at timesteps of the whole training schedule."""
